@@ -52,4 +52,6 @@ export interface ServerPort {
   /** consumes a one-time prekey, as a key fetch does */
   takeBundle(device: Device): { bundle: KeyBundle; preKey?: { id: number; publicKey: Buffer } }
   addressing(): Addressing
+  /** bare or device JIDs of a group's members; undefined when there is no such group */
+  membersOf?(group: string): string[] | undefined
 }
