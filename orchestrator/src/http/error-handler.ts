@@ -1,0 +1,54 @@
+/** The one place where a failure becomes an answer, and where unexpected ones are logged. */
+import type { ErrorRequestHandler, RequestHandler } from 'express'
+import { errorTable, PalomarError } from '../errors.ts'
+import { type Logger, requestContext } from '../logger.ts'
+
+/** RFC 9457 */
+export function problemOf(error: PalomarError): Record<string, unknown> {
+  const { status, title } = errorTable[error.code]
+  return {
+    type: `https://palomar.dev/errors/${error.code}`,
+    title,
+    status,
+    code: error.code,
+    ...(error.message === title ? {} : { detail: error.message }),
+    ...(error.fields ? { errors: error.fields } : {}),
+    ...error.extra,
+    ...requestContext.getStore(),
+  }
+}
+
+/** What Express' body parser and router throw, in our codes. */
+function asPalomarError(error: unknown): PalomarError {
+  if (error instanceof PalomarError) return error
+  const { type, status } = (error ?? {}) as { type?: string; status?: number }
+  if (type === 'entity.too.large') return new PalomarError('body_too_large')
+  if (type === 'entity.parse.failed') return new PalomarError('invalid_json')
+  if (type === 'charset.unsupported' || type === 'encoding.unsupported')
+    return new PalomarError('unsupported_media_type')
+  if (status === 400 || error instanceof URIError) return new PalomarError('invalid_request')
+  return new PalomarError('internal', undefined, { cause: error })
+}
+
+export function createErrorHandler(logger: Logger): ErrorRequestHandler {
+  return (error, req, res, _next) => {
+    const known = asPalomarError(error)
+    if (known.status >= 500 && known.code !== 'shutting_down') {
+      logger.error('request failed', {
+        method: req.method,
+        route: res.locals.route,
+        error: known.cause ?? known,
+      })
+    }
+    // A stream that has begun cannot become a problem document; cutting it is the only honest signal left.
+    if (res.headersSent) return void res.destroy()
+    res
+      .status(known.status)
+      .type('application/problem+json')
+      .send(JSON.stringify(problemOf(known)))
+  }
+}
+
+export const notFound: RequestHandler = (req) => {
+  throw new PalomarError('not_found', `${req.method} ${req.path}`)
+}
