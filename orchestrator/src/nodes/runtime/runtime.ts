@@ -72,7 +72,14 @@ export interface Usage {
 
 /** Why a driver refused; `code` is stable and appears in logs and on the session. */
 export class RuntimeError extends Error {
-  readonly code: 'engine_unavailable' | 'image_missing' | 'start_failed' | 'start_timeout' | 'bundle_missing'
+  readonly code:
+    | 'engine_unavailable'
+    | 'image_missing'
+    | 'start_failed'
+    | 'start_timeout'
+    | 'stop_failed'
+    | 'bundle_missing'
+    | 'network_unsafe'
   constructor(code: RuntimeError['code'], message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = 'RuntimeError'
