@@ -1,0 +1,158 @@
+import { createServer } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { WebSocketServer } from 'ws'
+import { stanza } from './codec/stanza.ts'
+import { serveConnection } from './connection/connection.ts'
+import type { EndingStyle } from './connection/endings.ts'
+import type { Server } from './connection/server.ts'
+import type { Drop, Session } from './connection/session.ts'
+import { Counters } from './counters.ts'
+import { Directory } from './directory/directory.ts'
+import type { LinkedDevice } from './directory/linked-device.ts'
+import { PreKeys } from './directory/prekeys.ts'
+import { seededRandom } from './faults/random.ts'
+import { deviceJid } from './jid.ts'
+import { newServerIdentity } from './noise/certificate.ts'
+import { Lobby } from './phone/lobby.ts'
+import { readQr } from './phone/qr.ts'
+import { Refusal } from './refusal.ts'
+import { Router } from './router/router.ts'
+import type { Addressing } from './types.ts'
+
+export interface SimulatorOptions {
+  /** 0 takes a free one */
+  port?: number
+  host?: string
+  /** makes LIDs and faults repeatable */
+  seed?: number
+  addressing?: Addressing
+  historyOnFirstLogin?: boolean
+}
+
+export interface Linked {
+  jid: string
+  lid: string
+  phone: string
+}
+
+/** A WhatsApp server in this process. Every method that names a device takes its JID, or bare digits. */
+export interface Simulator {
+  /** where clients connect: `ws://host:port/ws/chat` */
+  readonly waUrl: string
+  readonly adminUrl: string
+  /** raw 32-byte root certificate key, base64 */
+  readonly rootKey: string
+  /** A phone reads a QR's text and links its client. A `phone` that is unknown is made. */
+  scanQr(request: { qr: string; phone?: string; name?: string }): Promise<Linked>
+  /** A phone's user types a code; waits 10 s for a client that asked for one. 403 on a wrong code. */
+  enterPairingCode(request: { phone: string; code: string; name?: string }): Promise<Linked>
+  /** The phone removes linked devices: 401, live or at their next login. */
+  unlink(request: { jid: string }): void
+  /** Breaks connections as networks do. */
+  drop(request: { jid: string; how?: Drop }): void
+  /** Ends connections with a WhatsApp code; `expire` in seconds goes with 402. */
+  closeWith(request: { jid: string; code: number; expire?: number; how?: EndingStyle }): void
+  /** Turns the next `times` logins away with a failure. */
+  refuseLogins(request: { jid: string; code: number; times: number }): void
+  setAddressing(mode: Addressing): void
+  close(): Promise<void>
+}
+
+const CHAT_PATH = '/ws/chat'
+
+/** Starts a server; resolves once it listens. Rejects when the port is taken. */
+export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  const { port = 0, host = '127.0.0.1', seed = 1, addressing = 'pn' } = options
+  const counters = new Counters()
+  const directory = new Directory(seededRandom(seed))
+  const router = new Router(directory, counters, addressing)
+  const preKeys = new PreKeys(counters, (device, left) =>
+    router.notify(device, 'encrypt', [stanza('count', { value: String(left) })]),
+  )
+  const lobby = new Lobby()
+  const sessions = new Map<LinkedDevice, Session>()
+  const refusals: Server['refusals'] = new Map()
+
+  function unlink(device: LinkedDevice): void {
+    device.account.devices.delete(device.id)
+    sessions.get(device)?.end(401, 'stream_error')
+    router.forget(device)
+    router.announceDevice(device, 'remove')
+  }
+
+  const identity = newServerIdentity()
+  const server: Server = {
+    identity,
+    counters,
+    directory,
+    preKeys,
+    router,
+    lobby,
+    sessions,
+    refusals,
+    unlink,
+    onFirstLogin: () => undefined,
+  }
+
+  function linked(device: LinkedDevice): Linked {
+    counters.pairings++
+    router.announceDevice(device, 'add')
+    return { jid: deviceJid(device, 'pn'), lid: deviceJid(device, 'lid'), phone: device.account.pn }
+  }
+
+  const http = createServer()
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false })
+  http.on('upgrade', (request, tcp, head) => {
+    if (!request.url?.startsWith(CHAT_PATH)) {
+      tcp.destroy()
+      return
+    }
+    sockets.handleUpgrade(request, tcp, head, (ws) => serveConnection(server, ws, tcp as Socket))
+  })
+  await new Promise<void>((resolve, reject) => {
+    http.once('error', reject)
+    http.listen(port, host, resolve)
+  })
+  const address = `${host}:${(http.address() as AddressInfo).port}`
+
+  return {
+    waUrl: `ws://${address}${CHAT_PATH}`,
+    adminUrl: `http://${address}/admin`,
+    rootKey: identity.rootKey.toString('base64'),
+    async scanQr({ qr, phone, name }) {
+      const scanned = readQr(qr)
+      const pairing = lobby.byRef(scanned.ref)
+      const account = directory.account(phone, name)
+      return linked(await pairing.scan(scanned, account, directory.reserveDeviceId(account)))
+    },
+    async enterPairingCode({ phone, code, name }) {
+      const pairing = await lobby.byPhone(phone)
+      const account = directory.account(phone, name)
+      return linked(await pairing.enterCode(code, account, () => directory.reserveDeviceId(account)))
+    },
+    unlink: ({ jid }) => directory.linkedBy(jid).forEach(unlink),
+    drop({ jid, how = 'tcp_reset' }) {
+      for (const session of live(jid)) session.drop(how)
+    },
+    closeWith({ jid, code, expire, how }) {
+      for (const session of live(jid)) session.end(code, how, expire)
+    },
+    refuseLogins({ jid, code, times }) {
+      for (const device of directory.linkedBy(jid)) refusals.set(device, { code, times })
+    },
+    setAddressing(mode) {
+      router.addressing = mode
+    },
+    async close() {
+      for (const ws of sockets.clients) ws.terminate()
+      http.closeAllConnections()
+      await new Promise<void>((resolve) => http.close(() => resolve()))
+    },
+  }
+
+  function live(jid: string): Session[] {
+    const found = directory.linkedBy(jid).flatMap((device) => sessions.get(device) ?? [])
+    if (found.length === 0) throw new Refusal(409, `not connected: ${jid}`)
+    return found
+  }
+}
