@@ -7,7 +7,7 @@ import { type Logger, requestContext } from '../logger.ts'
 export function problemOf(error: PalomarError): Record<string, unknown> {
   const { status, title } = errorTable[error.code]
   return {
-    type: `https://palomar.dev/errors/${error.code}`,
+    type: `urn:palomar:error:${error.code}`,
     title,
     status,
     code: error.code,
