@@ -85,7 +85,8 @@ export function createContact(port: ServerPort, account: Account, options: Conta
   async function react(message: Received, stanza: Stanza): Promise<void> {
     // A change of manner is for later messages.
     const { reads, played, types, answers } = manner
-    if (reads !== false && (await timers.wait(reads === true ? 0 : reads))) {
+    if (!(await timers.wait(typeof reads === 'number' ? reads : 0))) return
+    if (reads !== false) {
       await device.submit(readReceipt(stanza, 'read'))
       if (played && message.message?.audioMessage?.ptt) await device.submit(readReceipt(stanza, 'played'))
     }
@@ -117,16 +118,15 @@ export function createContact(port: ServerPort, account: Account, options: Conta
     async send({ to, text, count = 1, ratePerSecond }) {
       const address = addressOf(to)
       const started = performance.now()
-      const sends: Promise<string>[] = []
+      const ids: string[] = []
       for (let n = 0; n < count; n++) {
         // Due times are counted from the start, so that late timers do not slow the whole row down.
         const due = ratePerSecond ? started + (n * 1000) / ratePerSecond : 0
         if (!(await timers.wait(due - performance.now()))) break
-        const sent = device.send(address, { conversation: text.replaceAll('{n}', String(n + 1)) })
-        sends.push(sent)
-        if (!ratePerSecond) await sent
+        const conversation = text.replaceAll('{n}', String(n + 1))
+        ids.push(await device.send(address, { conversation }))
       }
-      return Promise.all(sends)
+      return ids
     },
     received: () => device.journal.received(),
     behave(change) {
