@@ -18,9 +18,10 @@ export interface Secrets {
   encrypt(plain: string | Uint8Array, context: string): Buffer
   /** Throws when the value was altered, moved to another place, or sealed with another secret. */
   decrypt(sealed: Uint8Array, context: string): Buffer
-  /** the bearer token of a node: derived, so that it is known again after a restart */
+  /** the bearer token of a node, `<node id>.<signature>`: derived, so that it is known again after a restart */
   nodeToken(sessionId: string, nodeId: string): string
-  verifyNodeToken(sessionId: string, nodeId: string, token: string): boolean
+  /** the id of the node that the token belongs to; null when it is not one of this session's */
+  verifyNodeToken(sessionId: string, token: string): string | null
 }
 
 export function createSecrets(master: Uint8Array): Secrets {
@@ -28,7 +29,7 @@ export function createSecrets(master: Uint8Array): Secrets {
   const sealKey = Buffer.from(hkdfSync('sha256', master, '', 'palomar seal v1', 32))
   const tokenKey = Buffer.from(hkdfSync('sha256', master, '', 'palomar node token v1', 32))
   const nodeToken = (sessionId: string, nodeId: string) =>
-    createHmac('sha256', tokenKey).update(`${sessionId}.${nodeId}`).digest('base64url')
+    `${nodeId}.${createHmac('sha256', tokenKey).update(`${sessionId}.${nodeId}`).digest('base64url')}`
   return {
     encrypt(plain, context) {
       const iv = randomBytes(12)
@@ -43,10 +44,11 @@ export function createSecrets(master: Uint8Array): Secrets {
       return Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()])
     },
     nodeToken,
-    verifyNodeToken(sessionId, nodeId, token) {
+    verifyNodeToken(sessionId, token) {
+      const nodeId = token.slice(0, token.indexOf('.'))
       const expected = Buffer.from(nodeToken(sessionId, nodeId))
       const given = Buffer.from(token)
-      return expected.length === given.length && timingSafeEqual(expected, given)
+      return expected.length === given.length && timingSafeEqual(expected, given) ? nodeId : null
     },
   }
 }
