@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -35,7 +35,7 @@ runtimeContract(
   {
     open: () => open(join(folder, 'contract')),
     openUnanswering: async () => new ProcessRuntime({ dataDir: join(folder, 'unmounted'), bundles }),
-    dispose: async () => expect(await (await open(join(folder, 'contract'))).list()).toEqual([]),
+    dispose: async () => expect(await readdir(join(folder, 'contract', 'nodes'))).toEqual([]),
   },
   { real: true },
 )

@@ -9,12 +9,11 @@
  */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-import { codeOf } from './error-code.ts'
 import { exitReason, heapExhausted } from './exit-reason.ts'
 import { Limit, Serial } from './limit.ts'
 import { endOfLog, readLogs, rotateLogs } from './log-files.ts'
-import { identityOf, liveProcesses } from './process-identity.ts'
+import { endGroup, isAlive } from './process-group.ts'
+import { liveProcesses } from './process-identity.ts'
 import { launch } from './process-launch.ts'
 import { type ProcessState, readState, validName, writeState } from './process-state.ts'
 import { processUsage, unknownUsage } from './process-usage.ts'
@@ -48,7 +47,6 @@ export interface ProcessRuntimeOptions {
 
 const tickMs = 1_000
 const rotateEveryTicks = 5
-const killTimeoutMs = 5_000
 
 /** A node that was alive when it was last looked at. */
 interface Live {
@@ -142,7 +140,7 @@ export class ProcessRuntime implements Runtime {
     const before = await readState(folder)
     if (before && (await isAlive(before))) {
       if (before.port !== null) return started(before)
-      await this.#kill(before, 0)
+      await endGroup(before, 0)
     }
     if (before) await this.#settled(before)
     await rm(folder, { recursive: true, force: true })
@@ -158,20 +156,9 @@ export class ProcessRuntime implements Runtime {
   async #stop(handle: Handle, graceMs: number): Promise<void> {
     const state = await this.#find(handle)
     if (!state) return
-    if (await isAlive(state)) await this.#kill(state, graceMs)
+    if (await isAlive(state)) await endGroup(state, graceMs)
     await this.#settled(state)
     await rm(this.#folder(state.name), { recursive: true, force: true })
-  }
-
-  /** Ends the whole process group: whatever the node may have started belongs to it. */
-  async #kill(state: ProcessState, graceMs: number): Promise<void> {
-    if (graceMs > 0) {
-      signalGroup(state.pid, 'SIGTERM')
-      if (await diesWithin(state, graceMs)) return
-    }
-    signalGroup(state.pid, 'SIGKILL')
-    if (!(await diesWithin(state, killTimeoutMs)))
-      throw new RuntimeError('stop_failed', `${state.name} (pid ${state.pid}) is alive after SIGKILL`)
   }
 
   async #listed(name: string): Promise<ListedNode | undefined> {
@@ -285,27 +272,6 @@ function started({ name, pid, identity, port }: ProcessState): StartedNode {
 
 const isSame = (state: ProcessState, other: Handle | ProcessState) =>
   state.pid === other.pid && state.identity === other.identity
-
-async function isAlive(state: ProcessState): Promise<boolean> {
-  return !state.ending && (await identityOf(state.pid)) === state.identity
-}
-
-async function diesWithin(state: ProcessState, ms: number): Promise<boolean> {
-  const deadline = Date.now() + ms
-  while (await isAlive(state)) {
-    if (Date.now() >= deadline) return false
-    await delay(20)
-  }
-  return true
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal)
-  } catch (error) {
-    if (codeOf(error) !== 'ESRCH') throw error
-  }
-}
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
