@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createTestDatabase, type TestDatabase } from '../../test/database.ts'
+import { openDatabase, prepared } from './database.ts'
+import { StartupError } from './startup-error.ts'
+
+let database: TestDatabase
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+})
+
+afterAll(() => database.close())
+
+const insert = prepared('test-insert', 'insert into tenant (id, name) values ($1, $2)')
+const count = prepared<{ n: number }>('test-count', 'select count(*)::int as n from tenant where id = $1')
+
+test('a transaction lands whole, or not at all', async () => {
+  const [kept, lost] = [randomUUID(), randomUUID()]
+  const result = await database.transaction(async (tx) => {
+    await insert(tx, [kept, 'kept'])
+    return 'result'
+  })
+  const failure = database.transaction(async (tx) => {
+    await insert(tx, [lost, 'lost'])
+    throw new Error('on purpose')
+  })
+  await expect(failure).rejects.toThrow('on purpose')
+  expect(result).toBe('result')
+  expect(await count(database.pool, [kept])).toEqual([{ n: 1 }])
+  expect(await count(database.pool, [lost])).toEqual([{ n: 0 }])
+})
+
+test('a transaction whose connection dies fails, and its connection is not used again', async () => {
+  const failure = database.transaction((tx) => tx.query('select pg_terminate_backend(pg_backend_pid())'))
+  await expect(failure).rejects.toThrow(/terminat/)
+  await database.transaction((tx) => tx.query('select 1'))
+})
+
+test('Prisma and SQL see the same data', async () => {
+  const id = randomUUID()
+  await database.prisma.tenant.create({ data: { id, name: 'both' } })
+  expect(await count(database.pool, [id])).toEqual([{ n: 1 }])
+})
+
+test('a prepared statement is planned once a connection', async () => {
+  await database.transaction(async (tx) => {
+    await count(tx, [randomUUID()])
+    await count(tx, [randomUUID()])
+    const { rows } = await tx.query(`select generic_plans + custom_plans as n from pg_prepared_statements
+      where name = 'test-count'`)
+    expect(Number(rows[0].n)).toBeGreaterThanOrEqual(2)
+  })
+})
+
+test('says in one line that Postgres is unreachable', async () => {
+  const failure = await openDatabase('postgresql://me:secret@127.0.0.1:1/db').catch((error) => error)
+  expect(failure).toBeInstanceOf(StartupError)
+  expect(failure.message).not.toMatch(/secret|\n/)
+})

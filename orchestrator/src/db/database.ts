@@ -1,0 +1,81 @@
+import { PrismaPg } from '@prisma/adapter-pg'
+import pg, { type PoolClient, type QueryResult, type QueryResultRow } from 'pg'
+import { connect } from './connect.ts'
+import { PrismaClient } from './generated/client.ts'
+
+/** The one way to Postgres: an ordinary client, and SQL for the hot paths, over the same connections. */
+export interface Database {
+  pool: pg.Pool
+  prisma: PrismaClient
+  /** runs `work` in one READ COMMITTED transaction: commits when it returns, rolls back and rethrows when it throws */
+  transaction<T>(work: (client: PoolClient) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+export interface DatabaseOptions {
+  /** connections at most; default 20 */
+  maxConnections?: number
+  /** told when a connection dies while nobody uses it; the pool replaces it by itself */
+  onIdleError?: (error: Error) => void
+}
+
+/** Opens the pool and proves that the server answers. Throws a `StartupError` when it does not. */
+export async function openDatabase(url: string, options: DatabaseOptions = {}): Promise<Database> {
+  await (await connect(url)).end()
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: options.maxConnections ?? 20,
+    connectionTimeoutMillis: 10_000,
+  })
+  pool.on('error', (error) => options.onIdleError?.(error))
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool) })
+  return {
+    pool,
+    prisma,
+    transaction: (work) => inTransaction(pool, work),
+    async close() {
+      await prisma.$disconnect()
+      await pool.end()
+    },
+  }
+}
+
+/** Runs `work` between begin and commit on a connection of its own. A connection that cannot roll back is discarded. */
+export async function inTransaction<T>(pool: pg.Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect()
+  let broken: Error | undefined
+  const onError = (error: Error) => {
+    broken = error // `work`'s next query says it too; without a listener it would end the process
+  }
+  client.on('error', onError)
+  try {
+    await client.query('begin')
+    const result = await work(client)
+    await client.query('commit')
+    return result
+  } catch (error) {
+    await client.query('rollback').catch(onError)
+    throw error
+  } finally {
+    client.off('error', onError)
+    client.release(broken)
+  }
+}
+
+/** Whatever runs a query: the pool, or a transaction's client. */
+export interface Queryable {
+  query<R extends QueryResultRow>(config: pg.QueryConfig): Promise<QueryResult<R>>
+}
+
+/**
+ * A statement that Postgres parses and plans once a connection.
+ *
+ *     const touch = prepared<{ id: string }>('touch', 'update t set at = now() where id = $1 returning id')
+ *     const rows = await touch(database.pool, [id])
+ *
+ * `name` must be unique in the process: pg refuses the same name for another text.
+ */
+export function prepared<R extends QueryResultRow>(name: string, text: string) {
+  return async (queryable: Queryable, values: unknown[] = []): Promise<R[]> =>
+    (await queryable.query<R>({ name, text, values })).rows
+}
