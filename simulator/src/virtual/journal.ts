@@ -1,5 +1,6 @@
 /** What a virtual device remembers: what reached it, and what became of what it sent. */
 import type { proto } from '@whiskeysockets/baileys'
+import { addBounded } from './bounded-map.ts'
 
 export interface Received {
   id: string
@@ -65,6 +66,8 @@ export interface JournalWriter extends Journal {
 }
 
 const PATIENCE_MS = 10_000
+/** as many messages are remembered, of each direction */
+const REMEMBERED = 100_000
 
 export function createJournal(): JournalWriter {
   const received = new Map<string, Received>()
@@ -124,7 +127,7 @@ export function createJournal(): JournalWriter {
       failures.delete(message.id)
       if (this.repeated(author, message.id)) return undefined
       latest = { ...message, at: Date.now(), times: 1, order: ++order }
-      received.set(`${author} ${message.id}`, latest)
+      addBounded(received, `${author} ${message.id}`, latest, REMEMBERED)
       changed()
       return latest
     },
@@ -141,7 +144,7 @@ export function createJournal(): JournalWriter {
       changed()
     },
     left(id, to) {
-      sent.set(id, { id, to, at: Date.now(), resends: 0 })
+      addBounded(sent, id, { id, to, at: Date.now(), resends: 0 }, REMEMBERED)
     },
     resent(id) {
       const entry = sent.get(id)

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { proto } from '@whiskeysockets/baileys'
 import type { Account, Device, ServerPort, Stanza } from '../types.ts'
+import { addBounded } from './bounded-map.ts'
 import { createEndpoint } from './endpoint.ts'
 import { envelope, openMessage } from './incoming.ts'
 import { createJournal, type Journal, type Mark, type Received } from './journal.ts'
@@ -84,13 +85,6 @@ export function createVirtualDevice(
     port.submit(device, stanza)
   }
 
-  function keep(id: string, to: string, message: proto.IMessage): void {
-    kept.set(id, { to, message })
-    if (kept.size <= KEPT) return
-    const [oldest] = kept.keys()
-    if (oldest !== undefined) kept.delete(oldest)
-  }
-
   async function takeMessage(stanza: Stanza): Promise<void> {
     const { id = '' } = stanza.attrs
     let opened: Awaited<ReturnType<typeof openMessage>>
@@ -163,7 +157,7 @@ export function createVirtualDevice(
       return lane.run(async () => {
         const write = to.endsWith('@g.us') ? outgoing.toGroup : outgoing.toPerson
         const stanza = await write(to, id, message)
-        keep(id, to, message)
+        addBounded(kept, id, { to, message }, KEPT)
         journal.left(id, to)
         submit(stanza)
         return id
