@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { WebSocketServer } from 'ws'
+import { adminApp } from './admin/http.ts'
 import { stanza } from './codec/stanza.ts'
 import { serveConnection } from './connection/connection.ts'
 import type { EndingStyle } from './connection/endings.ts'
@@ -10,14 +11,19 @@ import { Counters } from './counters.ts'
 import { Directory } from './directory/directory.ts'
 import type { LinkedDevice } from './directory/linked-device.ts'
 import { PreKeys } from './directory/prekeys.ts'
+import { Faults } from './faults/faults.ts'
+import type { FaultSettings } from './faults/plan.ts'
 import { seededRandom } from './faults/random.ts'
 import { deviceJid } from './jid.ts'
 import { newServerIdentity } from './noise/certificate.ts'
+import { type Arrival, People, type Person } from './people.ts'
 import { Lobby } from './phone/lobby.ts'
 import { readQr } from './phone/qr.ts'
 import { Refusal } from './refusal.ts'
+import { type Report, report } from './report.ts'
 import { Router } from './router/router.ts'
-import type { Addressing } from './types.ts'
+import type { Account, Addressing } from './types.ts'
+import type { Behaviour } from './virtual/contact.ts'
 
 export interface SimulatorOptions {
   /** 0 takes a free one */
@@ -26,6 +32,7 @@ export interface SimulatorOptions {
   /** makes LIDs and faults repeatable */
   seed?: number
   addressing?: Addressing
+  /** without its phone's first message a new client waits 20 s before it is quite ready */
   historyOnFirstLogin?: boolean
 }
 
@@ -35,7 +42,10 @@ export interface Linked {
   phone: string
 }
 
-/** A WhatsApp server in this process. Every method that names a device takes its JID, or bare digits. */
+/**
+ * A WhatsApp server in this process. A `jid` is a device's, or a person's, bare or as digits: then it means all
+ * of the person's linked devices. What cannot be done is thrown as a Refusal, with the status that HTTP gives it.
+ */
 export interface Simulator {
   /** where clients connect: `ws://host:port/ws/chat` */
   readonly waUrl: string
@@ -48,13 +58,26 @@ export interface Simulator {
   enterPairingCode(request: { phone: string; code: string; name?: string }): Promise<Linked>
   /** The phone removes linked devices: 401, live or at their next login. */
   unlink(request: { jid: string }): void
-  /** Breaks connections as networks do. */
+  /** Breaks connections as networks do; a reset unless told how. */
   drop(request: { jid: string; how?: Drop }): void
   /** Ends connections with a WhatsApp code; `expire` in seconds goes with 402. */
   closeWith(request: { jid: string; code: number; expire?: number; how?: EndingStyle }): void
   /** Turns the next `times` logins away with a failure. */
-  refuseLogins(request: { jid: string; code: number; times: number }): void
+  refuseLogins(request: { jid: string; code: number; times: number; expire?: number }): void
   setAddressing(mode: Addressing): void
+  /** Replaces all faults; `{}` ends them. */
+  setFaults(settings: FaultSettings): void
+  counters(): Report
+  addContact(request: { phone?: string; name?: string; behaviour?: Partial<Behaviour> }): Person
+  /** Resolves when all have left; `{n}` in the text becomes the message's number, from 1. */
+  contactSend(request: {
+    phone: string
+    to: string
+    text: string
+    count?: number
+    rate_per_second?: number
+  }): Promise<{ ids: string[] }>
+  received(request: { phone: string }): Arrival[]
   close(): Promise<void>
 }
 
@@ -62,24 +85,24 @@ const CHAT_PATH = '/ws/chat'
 
 /** Starts a server; resolves once it listens. Rejects when the port is taken. */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
-  const { port = 0, host = '127.0.0.1', seed = 1, addressing = 'pn' } = options
+  const { port = 0, host = '127.0.0.1', seed = 1, addressing = 'pn', historyOnFirstLogin = true } = options
   const counters = new Counters()
   const directory = new Directory(seededRandom(seed))
   const router = new Router(directory, counters, addressing)
   const preKeys = new PreKeys(counters, (device, left) =>
     router.notify(device, 'encrypt', [stanza('count', { value: String(left) })]),
   )
+  const people = new People(
+    {
+      submit: router.submit,
+      devicesOf: (jid) => directory.devicesOf(jid),
+      takeBundle: (device) => preKeys.take(device),
+      addressing: () => router.addressing,
+    },
+    seed,
+  )
   const lobby = new Lobby()
-  const sessions = new Map<LinkedDevice, Session>()
-  const refusals: Server['refusals'] = new Map()
-
-  function unlink(device: LinkedDevice): void {
-    device.account.devices.delete(device.id)
-    sessions.get(device)?.end(401, 'stream_error')
-    router.forget(device)
-    router.announceDevice(device, 'remove')
-  }
-
+  const faults = new Faults(seed)
   const identity = newServerIdentity()
   const server: Server = {
     identity,
@@ -88,16 +111,38 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     preKeys,
     router,
     lobby,
-    sessions,
-    refusals,
+    faults,
+    sessions: new Map(),
+    refusals: new Map(),
     unlink,
-    onFirstLogin: () => undefined,
+    onFirstLogin({ account, id }) {
+      if (historyOnFirstLogin) people.welcome(account, id).catch(console.error)
+    },
+  }
+
+  function unlink(device: LinkedDevice): void {
+    device.account.devices.delete(device.id)
+    server.sessions.get(device)?.end(401, 'stream_error')
+    router.forget(device)
+    router.announceDevice(device, 'remove')
+  }
+
+  function owner(phone: string | undefined, name: string | undefined): Account {
+    const account = directory.account(phone, name)
+    people.phone(account)
+    return account
   }
 
   function linked(device: LinkedDevice): Linked {
     counters.pairings++
     router.announceDevice(device, 'add')
     return { jid: deviceJid(device, 'pn'), lid: deviceJid(device, 'lid'), phone: device.account.pn }
+  }
+
+  function live(jid: string): Session[] {
+    const found = directory.linkedBy(jid).flatMap((device) => server.sessions.get(device) ?? [])
+    if (found.length === 0) throw new Refusal(409, `not connected: ${jid}`)
+    return found
   }
 
   const http = createServer()
@@ -115,44 +160,50 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   })
   const address = `${host}:${(http.address() as AddressInfo).port}`
 
-  return {
+  const simulator: Simulator = {
     waUrl: `ws://${address}${CHAT_PATH}`,
     adminUrl: `http://${address}/admin`,
     rootKey: identity.rootKey.toString('base64'),
     async scanQr({ qr, phone, name }) {
       const scanned = readQr(qr)
       const pairing = lobby.byRef(scanned.ref)
-      const account = directory.account(phone, name)
+      const account = owner(phone, name)
       return linked(await pairing.scan(scanned, account, directory.reserveDeviceId(account)))
     },
     async enterPairingCode({ phone, code, name }) {
       const pairing = await lobby.byPhone(phone)
-      const account = directory.account(phone, name)
+      const account = owner(phone, name)
       return linked(await pairing.enterCode(code, account, () => directory.reserveDeviceId(account)))
     },
-    unlink: ({ jid }) => directory.linkedBy(jid).forEach(unlink),
+    unlink({ jid }) {
+      for (const device of directory.linkedBy(jid)) unlink(device)
+    },
     drop({ jid, how = 'tcp_reset' }) {
       for (const session of live(jid)) session.drop(how)
     },
     closeWith({ jid, code, expire, how }) {
       for (const session of live(jid)) session.end(code, how, expire)
     },
-    refuseLogins({ jid, code, times }) {
-      for (const device of directory.linkedBy(jid)) refusals.set(device, { code, times })
+    refuseLogins({ jid, ...refusal }) {
+      for (const device of directory.linkedBy(jid)) server.refusals.set(device, { ...refusal })
     },
     setAddressing(mode) {
       router.addressing = mode
     },
+    setFaults: (settings) => faults.set(settings),
+    counters: () => report(counters, directory, router),
+    addContact: ({ phone, name, behaviour }) => people.contact(directory.account(phone, name), behaviour),
+    async contactSend({ phone, to, text, count, rate_per_second }) {
+      return { ids: await people.send(directory.byPhone(phone), to, text, count, rate_per_second) }
+    },
+    received: ({ phone }) => people.received(directory.byPhone(phone)),
     async close() {
+      people.close()
       for (const ws of sockets.clients) ws.terminate()
       http.closeAllConnections()
       await new Promise<void>((resolve) => http.close(() => resolve()))
     },
   }
-
-  function live(jid: string): Session[] {
-    const found = directory.linkedBy(jid).flatMap((device) => sessions.get(device) ?? [])
-    if (found.length === 0) throw new Refusal(409, `not connected: ${jid}`)
-    return found
-  }
+  http.on('request', adminApp(simulator))
+  return simulator
 }

@@ -28,3 +28,24 @@ test('the name and LID of the phone reach the client', async () => {
   expect(ana.client.sock.user).toMatchObject({ id: ana.jid, lid: ana.lid, name: 'Ana' })
   expect(ana.jid).toBe('5511987654321:1@s.whatsapp.net')
 })
+
+test('a contact answers, and its messages arrive', async () => {
+  town = await Town.found()
+  const ana = await town.resident('Ana')
+  const carl = town.simulator.addContact({
+    name: 'Carl',
+    behaviour: { reads: true, answers: { text: 'yes' } },
+  })
+  const id = await ana.client.sendText(carl.jid, 'well?')
+  await ana.client.until('read', () => ana.client.statusOf(id) === 4)
+  await ana.client.until('answer', () => ana.client.texts().includes('yes'))
+  expect(town.simulator.received({ phone: carl.phone })).toMatchObject([{ id, text: 'well?', times: 1 }])
+  const { ids } = await town.simulator.contactSend({
+    phone: carl.phone,
+    to: ana.phone,
+    text: '#{n}',
+    count: 3,
+  })
+  await ana.client.until('all', () => ['#1', '#2', '#3'].every((text) => ana.client.texts().includes(text)))
+  expect(ids).toHaveLength(3)
+})

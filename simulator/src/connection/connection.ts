@@ -48,7 +48,7 @@ function assume(server: Server, wire: Wire, { payload, clientStatic }: Handshake
   }
   const refusal = server.refusals.get(device)
   if (refusal && refusal.times-- > 0) {
-    wire.close(failure(refusal.code))
+    wire.close(failure(refusal.code, refusal.expire))
     return undefined
   }
   return new Session(server, wire, device)

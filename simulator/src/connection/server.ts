@@ -2,6 +2,7 @@ import type { Counters } from '../counters.ts'
 import type { Directory } from '../directory/directory.ts'
 import type { LinkedDevice } from '../directory/linked-device.ts'
 import type { PreKeys } from '../directory/prekeys.ts'
+import type { Faults } from '../faults/faults.ts'
 import type { ServerIdentity } from '../noise/certificate.ts'
 import type { Lobby } from '../phone/lobby.ts'
 import type { Router } from '../router/router.ts'
@@ -15,10 +16,11 @@ export interface Server {
   readonly preKeys: PreKeys
   readonly router: Router
   readonly lobby: Lobby
+  readonly faults: Faults
   /** the live session of each device that has one */
   readonly sessions: Map<LinkedDevice, Session>
   /** logins to be turned away, and how often still */
-  readonly refusals: Map<LinkedDevice, { code: number; times: number }>
+  readonly refusals: Map<LinkedDevice, { code: number; times: number; expire?: number }>
   /** a device's first login is complete: its phone may send the history */
   onFirstLogin(device: LinkedDevice): void
   /** removes a device from its account and tells everybody */

@@ -1,5 +1,6 @@
 import { child, stanza } from '../codec/stanza.ts'
 import type { LinkedDevice } from '../directory/linked-device.ts'
+import { Outlet } from '../faults/outlet.ts'
 import { deviceJid, SERVER } from '../jid.ts'
 import { nowSeconds } from '../router/envelope.ts'
 import type { Stanza } from '../types.ts'
@@ -16,6 +17,7 @@ export class Session implements Role {
   readonly device: LinkedDevice
   readonly #server: Server
   readonly #wire: Wire
+  readonly #outlet: Outlet
   #ended = false
 
   constructor(server: Server, wire: Wire, device: LinkedDevice) {
@@ -27,7 +29,12 @@ export class Session implements Role {
     server.counters.logins++
     device.connected = true
     device.connects++
-    wire.send(
+    this.#outlet = new Outlet(server.faults, device, {
+      write: (each) => wire.send(each),
+      drop: (how) => this.drop(how),
+      end: (code) => this.end(code),
+    })
+    this.#outlet.send(
       stanza('success', {
         t: nowSeconds(),
         lid: deviceJid(device, 'lid'),
@@ -98,12 +105,12 @@ export class Session implements Role {
     if (type === 'result' || type === 'error') return
     const answer = answerIq(this.#server, this.device, iq)
     if (answer === 'logout') {
-      this.#wire.send(stanza('iq', { id, from: SERVER, type: 'result' }))
+      this.#outlet.send(stanza('iq', { id, from: SERVER, type: 'result' }))
       this.#server.unlink(this.device)
       return
     }
     const attrs = { id, from: iq.attrs.to ?? SERVER, type: answer.error ? 'error' : 'result' }
-    this.#wire.send(stanza('iq', attrs, answer.error ? [errorNode(answer.error)] : answer.content))
+    this.#outlet.send(stanza('iq', attrs, answer.error ? [errorNode(answer.error)] : answer.content))
     if (iq.attrs.xmlns === 'passive' && child(iq, 'active')) this.#activate()
   }
 
@@ -112,7 +119,7 @@ export class Session implements Role {
     counters.messagesIn++
     if (isResend(message)) counters.retries++
     else if (this.device.isRepeat(message.attrs.id ?? '')) counters.repeats++
-    const error = router.refusal(this.device, message)
+    const error = router.refusal(this.device, message) ?? this.#outlet.ackError()
     this.#acknowledge(message, { error: error?.toString() })
     if (error === undefined) router.submit(this.device, message)
   }
@@ -121,7 +128,9 @@ export class Session implements Role {
     this.#server.counters.acks++
     const type = tag === 'receipt' ? attrs.type : undefined
     const { id, to, participant } = attrs
-    this.#wire.send(stanza('ack', { class: tag, id, from: to, participant, type, t: nowSeconds(), ...extra }))
+    this.#outlet.send(
+      stanza('ack', { class: tag, id, from: to, participant, type, t: nowSeconds(), ...extra }),
+    )
   }
 
   /** The client listens now: what waits is announced, or else the line is open at once. */
@@ -140,7 +149,7 @@ export class Session implements Role {
       call: '0',
       appdata: '0',
     }
-    this.#wire.send(stanza('ib', { from: SERVER }, [stanza('offline_preview', counts)]))
+    this.#outlet.send(stanza('ib', { from: SERVER }, [stanza('offline_preview', counts)]))
   }
 
   #deliverOffline(): void {
@@ -151,7 +160,7 @@ export class Session implements Role {
   }
 
   #goLive(count: number): void {
-    this.#wire.send(stanza('ib', { from: SERVER }, [stanza('offline', { count: String(count) })]))
+    this.#outlet.send(stanza('ib', { from: SERVER }, [stanza('offline', { count: String(count) })]))
     if (this.#ended) return
     this.device.deliver = (each) => this.#write(each)
     if (this.device.connects === 1) this.#server.onFirstLogin(this.device)
@@ -159,7 +168,7 @@ export class Session implements Role {
 
   #write(each: Stanza): void {
     if (each.tag === 'message') this.#server.counters.messagesOut++
-    this.#wire.send(each)
+    this.#outlet.send(each)
   }
 }
 

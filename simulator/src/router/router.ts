@@ -62,23 +62,25 @@ export class Router {
   }
 
   /** A stanza that a device writes, from its socket or in this process. `iq` is not for the router. */
-  submit(from: Device, stanza: Stanza): void {
-    switch (stanza.tag) {
+  readonly submit = (from: Device, sent: Stanza): void => {
+    switch (sent.tag) {
       case 'message':
-        routeMessage(this.#directory, this.addressing, from, stanza, this.deliver)
+        // a client's session has answered already, for it can also refuse
+        if (!(from instanceof LinkedDevice)) from.deliver?.(messageAck(sent))
+        routeMessage(this.#directory, this.addressing, from, sent, this.deliver)
         break
       case 'receipt':
-        if (from instanceof LinkedDevice) this.mailbox(from).settleReceipt(stanza)
-        routeReceipt(this.#directory, this.addressing, from, stanza, this.deliver)
+        if (from instanceof LinkedDevice) this.mailbox(from).settleReceipt(sent)
+        routeReceipt(this.#directory, this.addressing, from, sent, this.deliver)
         break
       case 'ack':
-        if (from instanceof LinkedDevice) this.mailbox(from).settleAck(stanza)
+        if (from instanceof LinkedDevice) this.mailbox(from).settleAck(sent)
         break
       case 'presence':
-        this.presence.handle(from, stanza, this.addressing)
+        this.presence.handle(from, sent, this.addressing)
         break
       case 'chatstate':
-        this.presence.chatstate(from, stanza, this.addressing)
+        this.presence.chatstate(from, sent, this.addressing)
         break
     }
   }
@@ -128,3 +130,6 @@ export class Router {
 
 /** An id for a stanza of the server's own. */
 export const newId = (): string => randomBytes(8).toString('hex').toUpperCase()
+
+const messageAck = ({ attrs: { id, to } }: Stanza): Stanza =>
+  stanza('ack', { class: 'message', id, from: to, t: nowSeconds() })

@@ -1,0 +1,87 @@
+import { personJid } from './jid.ts'
+import { Refusal } from './refusal.ts'
+import type { Account, ServerPort } from './types.ts'
+import { type Behaviour, type Contact, createContact } from './virtual/contact.ts'
+import { createPhone, type Phone } from './virtual/phone.ts'
+
+export interface Person {
+  phone: string
+  /** bare */
+  jid: string
+  /** bare */
+  lid: string
+}
+
+/** One row for each message id that reached a contact. */
+export interface Arrival {
+  id: string
+  from: string
+  type: string
+  text: string
+  /** first arrival, ms since the epoch */
+  at: number
+  times: number
+}
+
+/** The phones and contacts that live in this process. An account's device 0 is one or the other. */
+export class People {
+  readonly #port: ServerPort
+  readonly #seed: number
+  readonly #phones = new Map<Account, Phone>()
+  readonly #contacts = new Map<Account, Contact>()
+
+  constructor(port: ServerPort, seed: number) {
+    this.#port = port
+    this.#seed = seed
+  }
+
+  /**
+   * Puts the account's phone into service. It reads all, and stays silent: receipts are to come from the client
+   * that is being tried, not from the phone beside it.
+   */
+  phone(account: Account): void {
+    if (this.#phones.has(account) || this.#contacts.has(account)) return
+    this.#phones.set(account, createPhone(this.#port, account, { receipts: () => false }))
+  }
+
+  /** The phone's first words to a companion. Contacts with companions have no history to give. */
+  async welcome(account: Account, companion: number): Promise<void> {
+    await this.#phones.get(account)?.welcome(companion)
+  }
+
+  /** A contact, or a known one with a changed manner. 409 when the account's phone is a linked one's. */
+  contact(account: Account, behaviour: Partial<Behaviour> | undefined): Person {
+    if (this.#phones.has(account))
+      throw new Refusal(409, `${account.pn} has linked devices: it is no contact`)
+    const known = this.#contacts.get(account)
+    if (known) known.behave(behaviour ?? {})
+    else this.#contacts.set(account, createContact(this.#port, account, { behaviour, seed: this.#seed }))
+    return { phone: account.pn, jid: personJid(account, 'pn'), lid: personJid(account, 'lid') }
+  }
+
+  /** Resolves with the ids when all have left. 404 for no contact, 400 when nobody is there to write to. */
+  send(
+    account: Account | undefined,
+    to: string,
+    text: string,
+    count?: number,
+    rate?: number,
+  ): Promise<string[]> {
+    return this.#find(account).send({ to, text, count, ratePerSecond: rate })
+  }
+
+  received(account: Account | undefined): Arrival[] {
+    const arrivals = this.#find(account).received()
+    return arrivals.map(({ id, from, type, text, at, times }) => ({ id, from, type, text, at, times }))
+  }
+
+  close(): void {
+    for (const contact of this.#contacts.values()) contact.close()
+  }
+
+  #find(account: Account | undefined): Contact {
+    const contact = account && this.#contacts.get(account)
+    if (!contact) throw new Refusal(404, 'no such contact')
+    return contact
+  }
+}
