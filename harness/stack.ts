@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { startEmbeddedPostgres } from '../orchestrator/src/db/embedded-postgres.ts'
 import { openRuntime, type RuntimeChoice } from './engine.ts'
 import { freePort, type OrchestratorProcess, startOrchestratorProcess } from './orchestrator-process.ts'
 import { type PalomarClient, palomarClient } from './palomar-client.ts'
@@ -28,7 +29,7 @@ export interface Stack {
   client: PalomarClient
   simulator: SimulatorProcess
   orchestrator: OrchestratorProcess
-  databaseUrl: string | undefined
+  databaseUrl: string
   installation: string
   logFile: string
   dataDir: string
@@ -51,6 +52,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const installation = `palomar-${randomBytes(4).toString('hex')}`
     const { simulatorHost, cleanUp } = await openRuntime(options.runtime, { installation, dataDir })
     undo.push(cleanUp)
+    const databaseUrl = options.databaseUrl ?? (await startDatabase(dataDir, undo))
     const simulator = await startSimulatorProcess({
       host: simulatorHost,
       ...(options.seed === undefined ? {} : { seed: options.seed }),
@@ -71,7 +73,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         PALOMAR_INSTALLATION: installation,
         PALOMAR_SIMULATOR_URL: simulator.waUrl,
         PALOMAR_SIMULATOR_ROOT_KEY: simulator.rootKey,
-        ...(options.databaseUrl ? { DATABASE_URL: options.databaseUrl } : {}),
+        DATABASE_URL: databaseUrl,
         ...options.env,
       },
     })
@@ -82,7 +84,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       client,
       simulator,
       orchestrator,
-      databaseUrl: options.databaseUrl,
+      databaseUrl,
       installation,
       logFile,
       dataDir,
@@ -92,4 +94,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await close().catch((failure) => console.error(failure))
     throw error
   }
+}
+
+async function startDatabase(dataDir: string, undo: (() => Promise<unknown>)[]): Promise<string> {
+  const postgres = await startEmbeddedPostgres({ dataDir, stopOnExit: true })
+  undo.push(() => postgres.stop())
+  return postgres.createDatabase('palomar')
 }
