@@ -36,6 +36,8 @@ export class Town {
     const qr = await client.until('qr', () => client.qr)
     const linked = await this.simulator.scanQr({ qr, name, phone })
     await client.open()
+    // a client holds its events back until the history is there, or 20 s
+    await client.until('history', () => client.auth.creds.accountSyncCounter > 0)
     const chat =
       this.#addressing === 'pn' ? `${linked.phone}@s.whatsapp.net` : `${linked.lid.replace(/:.*/, '')}@lid`
     return { ...linked, client, chat }
