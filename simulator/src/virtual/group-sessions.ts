@@ -13,12 +13,11 @@ export interface GroupSessions {
   learn(author: string, message: proto.Message.ISenderKeyDistributionMessage): Promise<void>
   /** throws when the author's key is unknown, the signature is wrong, or the message repeats */
   decrypt(group: string, author: string, body: Uint8Array): Promise<Uint8Array>
-  /** own ciphertext, and the key that members without it need first */
-  encrypt(group: string, plaintext: Uint8Array): Promise<{ body: Uint8Array; key: Uint8Array }>
+  /** the distribution message of our key as it stands: it opens what is encrypted after this call */
+  ownKey(group: string): Promise<Uint8Array>
+  encrypt(group: string, plaintext: Uint8Array): Promise<Uint8Array>
   /** whether the device behind `peer` was given our key of this group; asking counts as giving */
   giveKey(group: string, peer: string): boolean
-  /** the device behind `peer` has lost our key */
-  lostKey(group: string, peer: string): void
 }
 
 /** Sender keys of one device, in memory; `own` is its canonical address. */
@@ -55,19 +54,15 @@ export function createGroupSessions(own: string): GroupSessions {
       await new GroupSessionBuilder(store).process(nameOf(message.groupId, author), key)
     },
     decrypt: (group, author, body) => new GroupCipher(store, nameOf(group, author)).decrypt(body),
-    async encrypt(group, plaintext) {
-      const name = nameOf(group, own)
-      const key = await new GroupSessionBuilder(store).create(name)
-      return { body: await new GroupCipher(store, name).encrypt(plaintext), key: key.serialize() }
+    async ownKey(group) {
+      return (await new GroupSessionBuilder(store).create(nameOf(group, own))).serialize()
     },
+    encrypt: (group, plaintext) => new GroupCipher(store, nameOf(group, own)).encrypt(plaintext),
     giveKey(group, peer) {
       const known = holdersOf(group)
       if (known.has(peer)) return true
       known.add(peer)
       return false
-    },
-    lostKey: (group, peer) => {
-      holdersOf(group).delete(peer)
     },
   }
 }

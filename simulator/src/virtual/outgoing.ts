@@ -85,7 +85,8 @@ export function createOutgoing({ device: self, port, sessions, groups, peerOf }:
       const { stanza, enc } = wireAttrs(message)
       const members = port.membersOf?.(group)
       if (!members) throw new Error(`No group at ${group}`)
-      const { body, key } = await groups.encrypt(group, pad(message))
+      const key = await groups.ownKey(group)
+      const body = await groups.encrypt(group, pad(message))
       const devices = reachable(new Set(members.flatMap((member) => port.devicesOf(member))))
       const keyless = devices.filter((device) => !groups.giveKey(group, peerOf(device).address))
       const keyMessage = pad(senderKey(group, key))
@@ -108,11 +109,7 @@ export function createOutgoing({ device: self, port, sessions, groups, peerOf }:
       const { bundle, preKey } = keys ?? port.takeBundle(target)
       await sessions.start(address, bundle, preKey)
       const isGroup = to.endsWith('@g.us')
-      let content = message
-      if (isGroup) {
-        const { key } = await groups.encrypt(to, pad(message))
-        content = { ...message, ...senderKey(to, key) }
-      }
+      const content = isGroup ? { ...message, ...senderKey(to, await groups.ownKey(to)) } : message
       const { type, body } = await encrypt(target, pad(own && !isGroup ? deviceSent(to, content) : content))
       const attrs: Record<string, string> = { ...wireAttrs(message).stanza }
       if (isGroup) attrs.participant = requester

@@ -120,3 +120,22 @@ describe.each<Addressing>(['pn', 'lid'])('addressed by %s', (addressing) => {
     await client.until('history', () => client.auth.creds.processedHistoryMessages?.length)
   })
 })
+
+it('sessions outlive a change of addressing', async () => {
+  town = await Town.found({ addressing: 'pn' })
+  const { client, phone } = await town.resident('Ana')
+  const contact = town.simulator.addContact({ name: 'Bob', behaviour: { answers: {} } })
+  await client.sendText(contact.jid, 'by number')
+  await client.until('answer', () => client.texts().includes('echo: by number'))
+  town.simulator.setAddressing('lid')
+  const retries: Stanza[] = []
+  client.sock.ws.on('CB:receipt,type:retry', (receipt: Stanza) => retries.push(receipt))
+  const { ids } = await town.simulator.contactSend({ phone: contact.phone, to: phone, text: 'by LID now' })
+  await client.until('text', () => client.texts().includes('by LID now'))
+  const arrived = client.messages.find(({ key }) => key.id === ids[0])
+  expect(arrived?.key).toMatchObject({ remoteJid: contact.lid, remoteJidAlt: contact.jid })
+  await client.sendText(contact.lid, 'me too')
+  await client.until('answer', () => client.texts().includes('echo: me too'))
+  expect(client.messages.filter(({ messageStubType }) => messageStubType)).toEqual([])
+  expect(retries).toEqual([])
+})
