@@ -11,6 +11,7 @@ import { makeLibSignalRepository } from '@whiskeysockets/baileys/lib/Signal/libs
 import { expect, it } from 'vitest'
 import { deviceJid, personJid } from '../jid.ts'
 import type { Addressing, Device, Stanza } from '../types.ts'
+import { createGroupSessions } from './group-sessions.ts'
 import { createMemoryServer } from './memory-server.ts'
 import { createVirtualDevice } from './virtual-device.ts'
 
@@ -153,4 +154,34 @@ it.each<[Addressing, Addressing]>([
     text: 'crossing',
   })
   expect(peer.journal.undecryptable().size).toBe(0)
+})
+
+it('groups: each end reads the sender keys of the other', async () => {
+  const group = '123@g.us'
+  const groups = createGroupSessions('95522.0')
+  const { repository } = baileysRepository()
+  const [baileys, virtual] = ['95511@lid', '95522@lid']
+
+  const item = { groupId: group, axolotlSenderKeyDistributionMessage: await groups.ownKey(group) }
+  await repository.processSenderKeyDistributionMessage({ item, authorJid: virtual })
+  for (const text of ['one', 'two', 'three']) {
+    const msg = await groups.encrypt(group, Buffer.from(text))
+    const read = await repository.decryptGroupMessage({ group, authorJid: virtual, msg })
+    expect(Buffer.from(read).toString()).toBe(text)
+  }
+
+  const bodies: Uint8Array[] = []
+  for (const text of ['one', 'two', 'three']) {
+    const data = Buffer.from(text)
+    const sent = await repository.encryptGroupMessage({ group, meId: baileys, data })
+    const key = { groupId: group, axolotlSenderKeyDistributionMessage: sent.senderKeyDistributionMessage }
+    if (!bodies.length) await groups.learn('95511.0', key)
+    bodies.push(sent.ciphertext)
+  }
+  const read: string[] = []
+  for (const body of bodies.reverse()) {
+    read.push(Buffer.from(await groups.decrypt(group, '95511.0', body)).toString())
+  }
+  expect(read).toEqual(['three', 'two', 'one'])
+  await expect(groups.decrypt(group, '95511.0', bodies[0] ?? Buffer.alloc(0))).rejects.toThrow('old counter')
 })

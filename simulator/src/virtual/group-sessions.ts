@@ -20,7 +20,7 @@ export interface GroupSessions {
   giveKey(group: string, peer: string): boolean
 }
 
-/** Sender keys of one device, in memory; `own` is its canonical address. */
+/** Sender keys of one device, in memory; `own` is its canonical address. Calls must follow each other, not overlap. */
 export function createGroupSessions(own: string): GroupSessions {
   const records = new Map<string, ReturnType<SenderKeyRecord['serialize']>>()
   const holders = new Map<string, Set<string>>()
