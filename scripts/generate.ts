@@ -9,7 +9,7 @@ import path from 'node:path'
 
 const manifest = createRequire(import.meta.url).resolve('prisma/package.json')
 const prisma = path.join(path.dirname(manifest), 'build/index.js')
-const { status } = spawnSync(process.execPath, [prisma, 'generate', '--no-hints'], {
+const { status, stdout, stderr } = spawnSync(process.execPath, [prisma, 'generate', '--no-hints'], {
   cwd: path.join(import.meta.dirname, '..'),
   env: {
     PRISMA_HIDE_UPDATE_MESSAGE: '1',
@@ -17,6 +17,9 @@ const { status } = spawnSync(process.execPath, [prisma, 'generate', '--no-hints'
     ...process.env,
     PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
   },
-  stdio: ['ignore', 'inherit', 'inherit'],
+  encoding: 'utf8',
 })
-process.exitCode = status ?? 1
+if (status !== 0) {
+  console.error(stdout, stderr)
+  process.exitCode = 1
+}
