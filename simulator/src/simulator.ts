@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { WebSocketServer } from 'ws'
 import { adminApp } from './admin/http.ts'
 import { stanza } from './codec/stanza.ts'
+import { AppState } from './connection/app-state.ts'
 import { serveConnection } from './connection/connection.ts'
 import type { EndingStyle } from './connection/endings.ts'
 import type { Server } from './connection/server.ts'
@@ -14,7 +15,8 @@ import { PreKeys } from './directory/prekeys.ts'
 import { Faults } from './faults/faults.ts'
 import type { FaultSettings } from './faults/plan.ts'
 import { seededRandom } from './faults/random.ts'
-import { deviceJid } from './jid.ts'
+import { GroupRequests } from './groups/requests.ts'
+import { deviceJid, personJid } from './jid.ts'
 import { newServerIdentity } from './noise/certificate.ts'
 import { type Arrival, People, type Person } from './people.ts'
 import { Lobby } from './phone/lobby.ts'
@@ -87,8 +89,9 @@ const CHAT_PATH = '/ws/chat'
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const { port = 0, host = '127.0.0.1', seed = 1, addressing = 'pn', historyOnFirstLogin = true } = options
   const counters = new Counters()
-  const directory = new Directory(seededRandom(seed))
-  const router = new Router(directory, counters, addressing)
+  const random = seededRandom(seed)
+  const directory = new Directory(random)
+  const router = new Router(directory, counters, addressing, random)
   const preKeys = new PreKeys(counters, (device, left) =>
     router.notify(device, 'encrypt', [stanza('count', { value: String(left) })]),
   )
@@ -98,6 +101,10 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       devicesOf: (jid) => directory.devicesOf(jid),
       takeBundle: (device) => preKeys.take(device),
       addressing: () => router.addressing,
+      membersOf(jid) {
+        const group = router.groups.find(jid)
+        return group && Array.from(group.members.keys(), (account) => personJid(account, group.addressing))
+      },
     },
     seed,
   )
@@ -112,6 +119,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     router,
     lobby,
     faults,
+    appState: new AppState(router),
+    groups: new GroupRequests(router.groups, directory, () => router.addressing),
     sessions: new Map(),
     refusals: new Map(),
     unlink,

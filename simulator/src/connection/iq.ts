@@ -30,7 +30,8 @@ const HANDLERS: Record<string, Handler> = {
   'w:m': () => ({
     content: [stanza('media_conn', { auth: 'simulator', ttl: '300', auth_ttl: '21600', max_buckets: '12' })],
   }),
-  'w:sync:app:state': appState,
+  'w:sync:app:state': (server, device, iq) => server.appState.answer(device, iq),
+  'w:g2': (server, device, iq) => server.groups.answer(device, iq),
 }
 
 const PRIVACY = stanza(
@@ -80,12 +81,4 @@ function fetchKeys(server: Server, { attrs: { jid } }: Stanza): Stanza[] {
   if (!device?.keys) return []
   const { bundle, preKey } = server.preKeys.take(device)
   return [stanza('user', { jid }, bundleNodes(device, bundle, preKey))]
-}
-
-/** Every collection asked for is named in the answer, or the client asks for ever. */
-function appState(_server: Server, _device: LinkedDevice, iq: Stanza): IqAnswer {
-  const collections = children(child(iq, 'sync')).map(({ attrs: { name, version } }) =>
-    stanza('collection', { name, version }),
-  )
-  return { content: [stanza('sync', {}, collections)] }
 }

@@ -3,9 +3,11 @@ import type { Directory } from '../directory/directory.ts'
 import type { LinkedDevice } from '../directory/linked-device.ts'
 import type { PreKeys } from '../directory/prekeys.ts'
 import type { Faults } from '../faults/faults.ts'
+import type { GroupRequests } from '../groups/requests.ts'
 import type { ServerIdentity } from '../noise/certificate.ts'
 import type { Lobby } from '../phone/lobby.ts'
 import type { Router } from '../router/router.ts'
+import type { AppState } from './app-state.ts'
 import type { Session } from './session.ts'
 
 /** The rooms that a connection talks to. */
@@ -17,6 +19,8 @@ export interface Server {
   readonly router: Router
   readonly lobby: Lobby
   readonly faults: Faults
+  readonly appState: AppState
+  readonly groups: GroupRequests
   /** the live session of each device that has one */
   readonly sessions: Map<LinkedDevice, Session>
   /** logins to be turned away, and how often still */

@@ -1,8 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import { child, childBytes, children, stanza } from '../codec/stanza.ts'
 import type { Counters } from '../counters.ts'
 import type { Directory } from '../directory/directory.ts'
 import { LinkedDevice } from '../directory/linked-device.ts'
+import type { Random } from '../faults/random.ts'
+import { fanOut, groupReceipt } from '../groups/fan-out.ts'
+import { Groups } from '../groups/groups.ts'
 import { deviceJid, personJid, SERVER } from '../jid.ts'
 import type { Account, Addressing, Device, Stanza } from '../types.ts'
 import { nowSeconds } from './envelope.ts'
@@ -10,27 +12,31 @@ import { Mailbox } from './mailbox.ts'
 import { routeMessage } from './messages.ts'
 import { Presence } from './presence.ts'
 import { routeReceipt } from './receipts.ts'
+import { newId } from './stanza-id.ts'
 
 /** classes that are kept until the client confirms them */
 const CONFIRMED = new Set(['message', 'receipt', 'notification'])
 
 /** smax-invalid: the server's word for a message it will not take */
 const INVALID = 479
+const NOT_A_MEMBER = 403
 
 /** Carries stanzas between devices: now when they are here, later when they are not. */
 export class Router {
   readonly presence: Presence
+  readonly groups: Groups
   addressing: Addressing
   readonly #directory: Directory
   readonly #counters: Counters
   readonly #mailboxes = new Map<Device, Mailbox>()
   readonly #watchers = new Map<Account, Set<Account>>()
 
-  constructor(directory: Directory, counters: Counters, addressing: Addressing) {
+  constructor(directory: Directory, counters: Counters, addressing: Addressing, random: Random) {
     this.#directory = directory
     this.#counters = counters
     this.addressing = addressing
     this.presence = new Presence(directory, this.deliver)
+    this.groups = new Groups(random, this.deliver)
   }
 
   /** A linked device's unconfirmed stanzas. */
@@ -50,6 +56,12 @@ export class Router {
 
   /** The error code that a message's ack must carry, undefined when the message can be routed. */
   refusal(from: LinkedDevice, message: Stanza): number | undefined {
+    if (
+      message.attrs.to?.endsWith('@g.us') &&
+      !this.groups.find(message.attrs.to)?.members.has(from.account)
+    ) {
+      return NOT_A_MEMBER
+    }
     const encs = [message, ...children(child(message, 'participants'))].flatMap(children)
     if (!encs.some((node) => node.tag === 'enc' && node.attrs.type === 'pkmsg')) return undefined
     if (childBytes(message, 'device-identity')?.equals(from.deviceIdentity)) return undefined
@@ -67,11 +79,11 @@ export class Router {
       case 'message':
         // a client's session has answered already, for it can also refuse
         if (!(from instanceof LinkedDevice)) from.deliver?.(messageAck(sent))
-        routeMessage(this.#directory, this.addressing, from, sent, this.deliver)
+        this.#message(from, sent)
         break
       case 'receipt':
         if (from instanceof LinkedDevice) this.mailbox(from).settleReceipt(sent)
-        routeReceipt(this.#directory, this.addressing, from, sent, this.deliver)
+        this.#receipt(from, sent)
         break
       case 'ack':
         if (from instanceof LinkedDevice) this.mailbox(from).settleAck(sent)
@@ -118,6 +130,18 @@ export class Router {
     this.presence.forget(device, this.addressing)
   }
 
+  #message(from: Device, sent: Stanza): void {
+    const group = this.groups.find(sent.attrs.to)
+    if (group) fanOut(this.#directory, group, from, sent, this.deliver)
+    else routeMessage(this.#directory, this.addressing, from, sent, this.deliver)
+  }
+
+  #receipt(from: Device, sent: Stanza): void {
+    const group = this.groups.find(sent.attrs.to)
+    if (group) groupReceipt(this.#directory, group, from, sent, this.deliver)
+    else routeReceipt(this.#directory, this.addressing, from, sent, this.deliver)
+  }
+
   #deviceNotice(device: LinkedDevice, change: 'add' | 'remove'): Stanza {
     const mode = this.addressing
     const jid = deviceJid(device, mode)
@@ -127,9 +151,6 @@ export class Router {
     ])
   }
 }
-
-/** An id for a stanza of the server's own. */
-export const newId = (): string => randomBytes(8).toString('hex').toUpperCase()
 
 const messageAck = ({ attrs: { id, to } }: Stanza): Stanza =>
   stanza('ack', { class: 'message', id, from: to, t: nowSeconds() })
