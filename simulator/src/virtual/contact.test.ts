@@ -107,3 +107,15 @@ it('behaviour can change between messages', async () => {
   await phone.journal.untilReceived((m) => m.text === 'now I talk')
   expect(phone.journal.received()).toHaveLength(1)
 })
+
+it('keeps the content of what is more than plain text', async () => {
+  const { phone, contact } = meeting({})
+  const contextInfo = { stanzaId: 'X', participant: JID }
+  await phone.send(JID, { extendedTextMessage: { text: 'plain' } })
+  await phone.send(JID, { extendedTextMessage: { text: 'a reply', contextInfo } })
+  await contact.journal.untilReceived((m) => m.text === 'a reply')
+  const [plain, reply] = contact.received()
+  expect(plain).toMatchObject({ type: 'text', text: 'plain' })
+  expect(plain?.message).toBeUndefined()
+  expect(reply?.message?.extendedTextMessage?.contextInfo).toMatchObject(contextInfo)
+})

@@ -13,7 +13,7 @@ export interface Received {
   /** see contentType */
   type: string
   text: string
-  /** decoded content; left out for plain texts, which `text` holds whole */
+  /** decoded content; left out for plain texts, of which `text` says all */
   message?: proto.IMessage
   /** first arrival, ms since the epoch */
   at: number

@@ -75,3 +75,10 @@ export function contentText(message: proto.IMessage): string {
     ''
   )
 }
+
+/** Whether `contentText` says all there is: a text that quotes nothing, mentions nobody and has no preview. */
+export function isPlainText(message: proto.IMessage): boolean {
+  const content = normalizeMessageContent(message) ?? {}
+  const extended = content.extendedTextMessage
+  return content.conversation != null || (extended != null && !extended.contextInfo && !extended.matchedText)
+}

@@ -6,7 +6,7 @@ import { createEndpoint } from './endpoint.ts'
 import { envelope, openMessage } from './incoming.ts'
 import { createJournal, type Journal, type Mark, type Received } from './journal.ts'
 import { createLane } from './lane.ts'
-import { contentText, contentType } from './message-content.ts'
+import { contentText, contentType, isPlainText } from './message-content.ts'
 import { createOutgoing } from './outgoing.ts'
 import { deliveryReceipt, keysNode, readRetry, receiptIds, retryReceipt } from './receipts.ts'
 import { isRepeat } from './signal-session.ts'
@@ -95,9 +95,9 @@ export function createVirtualDevice(
     }
     retries.delete(id)
     const { author, from, chat, message } = opened
-    const type = contentType(message)
-    const received = { id, from, chat, own: author.own, type, text: contentText(message) }
-    const news = journal.arrived(author.address, type === 'text' ? received : { ...received, message })
+    const content = { type: contentType(message), text: contentText(message) }
+    const received = { id, from, chat, own: author.own, ...content }
+    const news = journal.arrived(author.address, isPlainText(message) ? received : { ...received, message })
     if (receipts()) submit(deliveryReceipt(stanza, author.own))
     if (news) options.onMessage?.(news, stanza)
   }
