@@ -1,0 +1,78 @@
+/** Credentials and Signal keys of a session, sealed at rest. A value is bound to its place, so rows cannot be swapped. */
+import type { KeyMutation } from '@palomar/session-node/contract'
+import type pg from 'pg'
+import { prepared, type Queryable } from '../db/database.ts'
+import { PalomarError } from '../errors.ts'
+import type { Secrets } from '../secrets.ts'
+import { inboxKeyType, readInboxKeys } from './inbox-store.ts'
+
+export type KeyStore = ReturnType<typeof createKeyStore>
+
+const credsContext = (sessionId: string) => `creds:${sessionId}`
+const keyContext = (sessionId: string, type: string, id: string) => `key:${sessionId}:${type}:${id}`
+
+const writeCreds = prepared('creds_write', 'update session set creds = $2 where id = $1')
+const upsert = prepared(
+  'keys_upsert',
+  `insert into signal_key (session_id, type, id, value)
+   select $1, * from unnest($2::text[], $3::text[], $4::bytea[])
+   on conflict (session_id, type, id) do update set value = excluded.value`,
+)
+const remove = prepared(
+  'keys_delete',
+  `delete from signal_key k using unnest($2::text[], $3::text[]) as gone(type, id)
+   where k.session_id = $1 and k.type = gone.type and k.id = gone.id`,
+)
+const read = prepared<{ id: string; value: Buffer }>(
+  'keys_read',
+  'select id, value from signal_key where session_id = $1 and type = $2 and id = any($3)',
+)
+
+export function createKeyStore(secrets: Secrets) {
+  return {
+    async writeCreds(tx: pg.ClientBase, sessionId: string, creds: string): Promise<void> {
+      await writeCreds(tx, [sessionId, secrets.encrypt(creds, credsContext(sessionId))])
+    },
+
+    openCreds(sessionId: string, sealed: Uint8Array): string {
+      return secrets.decrypt(sealed, credsContext(sessionId)).toString()
+    },
+
+    /** All mutations in two statements at most; of two for one key the later wins. */
+    async writeKeys(tx: pg.ClientBase, sessionId: string, mutations: readonly KeyMutation[]): Promise<void> {
+      if (mutations.some((mutation) => mutation.type === inboxKeyType))
+        throw new PalomarError('invalid_request', `${inboxKeyType} entries travel as inbox, not as keys`)
+      const last = [
+        ...new Map(mutations.map((mutation) => [`${mutation.type}\0${mutation.id}`, mutation])).values(),
+      ]
+      const gone = last.filter((mutation) => mutation.value === null)
+      const types: string[] = []
+      const ids: string[] = []
+      const values: Buffer[] = []
+      for (const { type, id, value } of last) {
+        if (value === null) continue
+        types.push(type)
+        ids.push(id)
+        values.push(secrets.encrypt(value, keyContext(sessionId, type, id)))
+      }
+      if (ids.length > 0) await upsert(tx, [sessionId, types, ids, values])
+      if (gone.length > 0)
+        await remove(tx, [sessionId, gone.map((key) => key.type), gone.map((key) => key.id)])
+    },
+
+    /** The values of those ids that exist. Type `x-inbox` is read from the inbox, each value a padded plaintext in base64. */
+    async readKeys(
+      db: Queryable,
+      sessionId: string,
+      type: string,
+      ids: readonly string[],
+    ): Promise<Record<string, string>> {
+      if (ids.length === 0) return {}
+      if (type === inboxKeyType) return readInboxKeys(db, secrets, sessionId, ids)
+      const rows = await read(db, [sessionId, type, ids])
+      return Object.fromEntries(
+        rows.map(({ id, value }) => [id, secrets.decrypt(value, keyContext(sessionId, type, id)).toString()]),
+      )
+    },
+  }
+}
