@@ -1,5 +1,5 @@
 // A stand-in for a session node in the runtime drivers' tests: does on request what nodes do by accident.
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
 
@@ -32,6 +32,7 @@ const actions = {
     void process.removeAllListeners('SIGTERM').on('SIGTERM', () => log('SIGTERM ignored')),
   '/fill-heap': () => void setInterval(() => hoard.push(Array.from({ length: 1e6 }, Math.random)), 1),
   '/fill-memory': () => void setInterval(() => hoard.push(Buffer.alloc(16 << 20, 1)), 1),
+  '/read': async ({ path }) => ({ text: await readFile(path, 'utf8') }),
   '/write': ({ path }) => attempt(writeFile(path, 'x')),
   '/dial': ({ host, port, path }) => attempt(dial(path ? { path } : { host, port: Number(port) })),
 }
