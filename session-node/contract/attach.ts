@@ -36,7 +36,10 @@ export const attachResult = z.object({
 })
 export type AttachResult = z.infer<typeof attachResult>
 
-/** POST /internal/sessions/{id}/keys: Signal keys on demand. Only found ids come back. */
+/**
+ * POST /internal/sessions/{id}/keys: Signal keys on demand. Only found ids come back. Of the type `x-inbox` the ids are
+ * ciphertext hashes and the values padded plaintexts in base64.
+ */
 export const keysRequest = z.object({
   generation: z.number().int().positive(),
   type: z.string().min(1).max(64),

@@ -2,7 +2,7 @@
  * POST /internal/sessions/{id}/commits: one commit is one Postgres transaction.
  *
  * 410 fenced: a newer generation has attached, the node ends itself. A `seq` at or below the last applied one is
- * answered 200 and not applied again; one past the next is 409 sequence_gap. Keys, inbox and events land together or
+ * answered 200 and not applied again; one past the next is 409 sequence_gap. `seq` counts from 1 in each generation. Keys, inbox and events land together or
  * not at all, in the order: creds, keys, inbox, events.
  */
 import { z } from 'zod'

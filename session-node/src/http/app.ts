@@ -1,0 +1,98 @@
+import express, { type Express } from 'express'
+import { z } from 'zod'
+import {
+  type ConnectionState,
+  healthResult,
+  pairingCodeCommand,
+  pairingCodeResult,
+  qrResult,
+  sendCommand,
+  sendResult,
+  sessionResult,
+} from '../../contract/index.ts'
+import { NodeError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import type { Session } from '../session.ts'
+import { requireToken } from './authenticate.ts'
+import { errorHandler } from './error-handler.ts'
+
+export interface AppOptions {
+  sessionId: string
+  nodeId: string
+  token: string
+  /** undefined until the node has attached */
+  session: () => Session | undefined
+  logger: Logger
+}
+
+/** a text of 64 Ki characters, its protobuf and a quoted one, in base64 */
+const BODY_LIMIT = '2mb'
+const qrQuery = z.object({ wait_ms: z.coerce.number().int().min(0).max(60_000).default(15_000) })
+
+/** The commands of the contract. */
+export const createApp = ({ sessionId, nodeId, token, session, logger }: AppOptions): Express => {
+  const app = express()
+  app.disable('x-powered-by').disable('etag')
+  app.use(requireToken(token))
+  app.use(express.json({ limit: BODY_LIMIT }))
+
+  const attached = (): Session => {
+    const current = session()
+    if (!current) throw new NodeError('not_connected', 'The node has not attached yet')
+    return current
+  }
+
+  app.post('/messages', async (request, response) => {
+    const command = sendCommand.parse(request.body)
+    response.json(sendResult.parse(await attached().sender.send(command)))
+  })
+
+  app.get('/session', (_request, response) => {
+    response.json(sessionResult.parse(describe(session())))
+  })
+
+  app.delete('/session', async (_request, response) => {
+    const { connection, log } = attached()
+    await connection.logout()
+    await log.drain()
+    response.status(204).end()
+  })
+
+  app.get('/session/qr', async (request, response) => {
+    const { wait_ms } = qrQuery.parse(request.query)
+    response.json(qrResult.parse(await attached().connection.qr(wait_ms)))
+  })
+
+  app.post('/session/pairing-code', async (request, response) => {
+    const { phone } = pairingCodeCommand.parse(request.body)
+    response.json(pairingCodeResult.parse(await attached().connection.pairingCode(phone)))
+  })
+
+  app.get('/health', (_request, response) => {
+    const current = session()
+    response.json(
+      healthResult.parse({
+        status: 'ok',
+        session_id: sessionId,
+        node_id: nodeId,
+        generation: current?.generation ?? null,
+        state: stateOf(current),
+        uptime_seconds: process.uptime(),
+        last_traffic_at: current?.connection.lastTrafficAt?.toISOString() ?? null,
+        commits: current?.log.stats() ?? { pending: 0, pending_bytes: 0, durable_seq: 0 },
+      }),
+    )
+  })
+
+  app.use((_request, _response, next) => next(new NodeError('not_found')))
+  app.use(errorHandler(logger))
+  return app
+}
+
+const stateOf = (session: Session | undefined): ConnectionState => session?.connection.state ?? 'connecting'
+
+const describe = (session: Session | undefined) => {
+  const me = session?.credentials.me
+  const qr = session?.connection.pairing.current
+  return { state: stateOf(session), ...(me ? { me } : {}), ...(qr ? { qr } : {}) }
+}

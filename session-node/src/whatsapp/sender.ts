@@ -1,0 +1,130 @@
+import { proto, type WASocket } from '@whiskeysockets/baileys'
+import type { Address, SendCommand, SendResult } from '../../contract/index.ts'
+import type { CommitLog } from '../commits/commit-log.ts'
+import { NodeError } from '../errors.ts'
+import type { Acknowledgement, Acknowledgements } from './acknowledgements.ts'
+import { outgoingMessage } from './outgoing-message.ts'
+import type { Recipients } from './recipients.ts'
+
+/** an open socket and the end of it */
+export interface Line {
+  socket: WASocket
+  /** resolves when this socket is gone */
+  closed: Promise<void>
+}
+
+export interface SenderOptions {
+  line: () => Line | undefined
+  log: Pick<CommitLog, 'append' | 'overloaded'>
+  acknowledgements: Acknowledgements
+  recipients: Recipients
+  /** a send was not acknowledged in time on a line that seems open */
+  onSilence: () => void
+  onAcknowledged: () => void
+}
+
+/** Sends messages under ids that the orchestrator chose, each at most once as far as anybody can know. */
+export class Sender {
+  readonly #options: SenderOptions
+  readonly #inFlight = new Map<string, Promise<SendResult>>()
+
+  constructor(options: SenderOptions) {
+    this.#options = options
+  }
+
+  /** resolves with the server's ack; a repeat of an acknowledged id sends nothing, one of a running send joins it */
+  send(command: SendCommand): Promise<SendResult> {
+    const acknowledged = this.#options.acknowledgements.acknowledgedAt(command.id)
+    if (acknowledged !== undefined) {
+      return Promise.resolve({
+        id: command.id,
+        acked_at: acknowledged || Math.floor(Date.now() / 1000),
+        recipient: this.#options.recipients.complete(command.to),
+        repeated: true,
+      })
+    }
+    const running = this.#inFlight.get(command.id)
+    if (running) return running
+    const send = this.#send(command).finally(() => this.#inFlight.delete(command.id))
+    this.#inFlight.set(command.id, send)
+    return send
+  }
+
+  async #send(command: SendCommand): Promise<SendResult> {
+    const { line: currentLine, log, recipients, acknowledgements } = this.#options
+    if (log.overloaded) throw new NodeError('overloaded')
+    const line = currentLine()
+    const ownJid = line?.socket.user?.id
+    if (!line || !ownJid) throw new NodeError('not_connected')
+
+    const recipient = command.resolve
+      ? await untilClosed(line, recipients.resolve(line.socket, command.to))
+      : recipients.complete(command.to)
+    const message = await outgoingMessage(command, recipient.jid, ownJid)
+    // lazy: the ratchet's write follows at once, and the bytes wait for that one
+    log.append(
+      { events: [{ type: 'prepared', id: command.id, raw: encode(message) }] },
+      { lazy: isPerson(recipient) },
+    )
+    const ack = acknowledgements.expect(command.id)
+    await untilClosed(line, line.socket.relayMessage(recipient.jid, message, { messageId: command.id }))
+    return this.#conclude(command, recipient, await this.#wait(line, ack, command.ack_timeout_ms))
+  }
+
+  async #wait(line: Line, ack: Promise<Acknowledgement>, ms: number): Promise<Acknowledgement> {
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<'timeout'>((resolve) => {
+      timer = setTimeout(resolve, ms, 'timeout')
+    })
+    try {
+      const first = await Promise.race([ack, timeout, line.closed.then(() => 'closed' as const)])
+      if (first === 'closed')
+        throw new NodeError('ack_timeout', 'The connection closed before the acknowledgement')
+      if (first === 'timeout') {
+        this.#options.onSilence()
+        throw new NodeError('ack_timeout')
+      }
+      this.#options.onAcknowledged()
+      return first
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #conclude({ id }: SendCommand, recipient: Address, { timestamp, error }: Acknowledgement): SendResult {
+    if (error === undefined) return { id, acked_at: timestamp, recipient, repeated: false }
+    throw new NodeError(
+      error === 429 ? 'throttled' : 'rejected',
+      `WhatsApp refused the message with ${error}`,
+      {
+        waCode: error,
+      },
+    )
+  }
+}
+
+const encode = (message: proto.IMessage) =>
+  Buffer.from(proto.Message.encode(message).finish()).toString('base64')
+
+/** only Signal sessions write a ratchet with every message */
+const isPerson = ({ jid }: Address) => jid.endsWith('@s.whatsapp.net') || jid.endsWith('@lid')
+
+/** work on a socket that hangs or fails because the socket went away is a matter of the connection */
+const untilClosed = async <T>(line: Line, work: Promise<T>): Promise<T> => {
+  let closed = false
+  const gone = line.closed.then((): never => {
+    closed = true
+    throw new NodeError('ack_timeout', 'The connection closed while the message was being sent')
+  })
+  try {
+    return await Promise.race([work, gone])
+  } catch (error) {
+    if (error instanceof NodeError) throw error
+    if (closed || !line.socket.ws.isOpen) {
+      throw new NodeError('ack_timeout', 'The connection closed while the message was being sent', {
+        cause: error,
+      })
+    }
+    throw new NodeError('internal', error instanceof Error ? error.message : String(error), { cause: error })
+  }
+}
