@@ -163,7 +163,9 @@ export class Session implements Role {
     this.#outlet.send(stanza('ib', { from: SERVER }, [stanza('offline', { count: String(count) })]))
     if (this.#ended) return
     this.device.deliver = (each) => this.#write(each)
-    if (this.device.connects === 1) this.#server.onFirstLogin(this.device)
+    if (this.device.welcomed) return
+    this.device.welcomed = true
+    this.#server.onFirstLogin(this.device)
   }
 
   #write(each: Stanza): void {

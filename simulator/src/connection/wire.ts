@@ -16,6 +16,8 @@ export interface WireEvents {
 
 /** a client that does not answer a close is cut off */
 const CLOSE_PATIENCE_MS = 2_000
+/** far beyond any client's own timeout; only so that sockets do not pile up */
+const HALF_OPEN_MS = 180_000
 
 /** One socket: bytes to stanzas and back, and all the ways a socket can end. */
 export class Wire {
@@ -45,8 +47,9 @@ export class Wire {
     this.#ws.send(frame(this.#transport.outgoing.encrypt(encodeStanza(stanza))))
   }
 
-  /** Closes in good order, after a last stanza. */
+  /** Closes in good order, after a last stanza. A half-open socket lets not even that through. */
   close(last?: Stanza): void {
+    if (this.#swallowing) return
     if (last) this.send(last)
     this.#ws.close()
     setTimeout(() => this.#ws.terminate(), CLOSE_PATIENCE_MS).unref()
@@ -70,6 +73,8 @@ export class Wire {
   /** The connection stays up and nothing passes any more, either way. */
   halfOpen(): void {
     this.#swallowing = true
+    this.#tcp.pause()
+    setTimeout(() => this.#ws.terminate(), HALF_OPEN_MS).unref()
   }
 
   #read(data: Buffer): void {

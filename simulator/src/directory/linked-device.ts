@@ -14,6 +14,8 @@ export class LinkedDevice implements Device {
   keys: KeyBundle
   deliver: ((stanza: Stanza) => void) | undefined = undefined
   connected = false
+  /** its phone has given it the history, or was asked to */
+  welcomed = false
   connects = 0
   disconnects = 0
   /** set once the client has been told that its prekeys run low, until it uploads more */
