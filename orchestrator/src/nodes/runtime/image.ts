@@ -1,26 +1,31 @@
 /**
- * The image of session nodes, made by the engine itself so that nobody has to run a docker command: a Node image plus
- * the bundle. Where no Node image is at hand and none can be pulled, one is made of this machine's own Node.
+ * Images are made through the engine's API, so that nobody has to run a docker command: a Node image plus some files.
+ * Where no Node image is at hand and none can be pulled, one is made of this machine's own Node.
  */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import type Docker from 'dockerode'
 import { connectEngine, type EngineOptions, statusOf, unlessMissing } from './engine.ts'
 import { RuntimeError } from './runtime.ts'
 
 export interface ImageOptions extends EngineOptions {
   tag: string
-  /** the file that the node runs */
-  bundle: string
-  /** where base-image.sh and session-node.Dockerfile are: deploy/images of the repository */
+  /** where base-image.sh and the Dockerfiles are: deploy/images of the repository */
   recipes: string
   /** must be present or pullable when given; without it, `defaultNodeImage` or one made of this machine's Node */
   nodeImage?: string
   onProgress?: (line: string) => void
+}
+
+export interface ImageContent {
+  dockerfile: string
+  /** files and folders, by their place in the build's context */
+  files: Record<string, string>
+  buildArgs?: Record<string, string>
 }
 
 export const defaultNodeImage = 'node:24-slim'
@@ -28,47 +33,63 @@ export const defaultNodeImage = 'node:24-slim'
 const silenceMs = 120_000
 const contentLabel = 'palomar.content'
 
-/** Builds the image unless it is there with the same content. Says whether it built. */
-export async function ensureImage(options: ImageOptions): Promise<'present' | 'built'> {
-  const { tag, bundle, recipes, nodeImage, onProgress = () => undefined } = options
-  const docker = connectEngine({ timeoutMs: silenceMs, ...options })
-  const dockerfile = join(recipes, 'session-node.Dockerfile')
-  const content = await contentHash([dockerfile, bundle], nodeImage)
-  const before = await unlessMissing(docker.getImage(tag).inspect())
-  if (before?.Config.Labels?.[contentLabel] === content) return 'present'
+/** The image of session nodes that run the bundle; see `ensureImageOf`. */
+export async function ensureImage({ bundle, ...options }: ImageOptions & { bundle: string }) {
+  return ensureImageOf(options, {
+    dockerfile: 'session-node.Dockerfile',
+    files: { 'node.mjs': bundle },
+    buildArgs: { BUNDLE: 'node.mjs' },
+  })
+}
 
-  const base = await ensureBase(docker, recipes, nodeImage, onProgress)
-  onProgress(`building ${tag} on ${base}`)
+/** Builds the image unless it is there with the same content. Says whether it built. */
+export async function ensureImageOf(
+  options: ImageOptions,
+  image: ImageContent,
+): Promise<'present' | 'built'> {
+  const { tag, recipes, nodeImage, onProgress = () => undefined } = options
+  const docker = connectEngine({ timeoutMs: silenceMs, ...options })
   const context = await mkdtemp(join(tmpdir(), 'palomar-image-'))
   try {
-    await copyFile(dockerfile, join(context, 'Dockerfile'))
-    await copyFile(bundle, join(context, 'node.mjs'))
+    await cp(join(recipes, image.dockerfile), join(context, 'Dockerfile'))
+    for (const [place, file] of Object.entries(image.files)) await copyBuilt(file, join(context, place))
+    const content = await contentHash(context, nodeImage)
+    const before = await unlessMissing(docker.getImage(tag).inspect())
+    if (before?.Config.Labels?.[contentLabel] === content) return 'present'
+
+    const base = await ensureBase(docker, recipes, nodeImage, onProgress)
+    onProgress(`building ${tag} on ${base}`)
     const output = await docker.buildImage(
-      { context, src: ['Dockerfile', 'node.mjs'] },
+      { context, src: ['.'] },
       {
         t: tag,
-        buildargs: { NODE_IMAGE: base, BUNDLE: 'node.mjs' },
+        buildargs: { NODE_IMAGE: base, ...image.buildArgs },
         labels: { [contentLabel]: content },
         forcerm: true,
       },
     )
     await finished(docker, output, `building ${tag}`)
+    if (before) await removeUnused(docker, before.Id)
+    return 'built'
   } finally {
     await rm(context, { recursive: true })
   }
-  if (before) await removeUnused(docker, before.Id)
-  return 'built'
 }
 
-async function contentHash(files: string[], nodeImage: string | undefined): Promise<string> {
+async function copyBuilt(from: string, to: string): Promise<void> {
+  await cp(from, to, { recursive: true }).catch((error: unknown) => {
+    throw new RuntimeError('bundle_missing', `${from} is missing: run the build first`, { cause: error })
+  })
+}
+
+/** Of every file in the folder, by its name and content. */
+async function contentHash(folder: string, nodeImage: string | undefined): Promise<string> {
   const hash = createHash('sha256').update(nodeImage ?? '')
-  for (const file of files) {
-    const content = await readFile(file).catch((error: unknown) => {
-      throw new RuntimeError('bundle_missing', `${file} is missing: build the session node first`, {
-        cause: error,
-      })
-    })
-    hash.update(createHash('sha256').update(content).digest())
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  for (const file of files.sort()) {
+    const content = createHash('sha256').update(await readFile(file))
+    hash.update(`${relative(folder, file)}\0${content.digest('hex')}\0`)
   }
   return hash.digest('hex')
 }

@@ -16,6 +16,8 @@ interface Exit {
 export interface Launched {
   state: ProcessState
   exited: Promise<Exit>
+  /** the child does not keep this process alive; whoever waits for its exit must say so */
+  hold(): void
 }
 
 /** Leaves nothing behind when it throws. */
@@ -42,7 +44,7 @@ export async function launch(
     writeState(folder, told)
     child.disconnect()
     child.unref()
-    return { state: told, exited }
+    return { state: told, exited, hold: () => child.ref() }
   } catch (error) {
     if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
       process.kill(-child.pid, 'SIGKILL')

@@ -16,6 +16,7 @@ import { ask, newSpec, reaches, runtimeContract, startHealthy } from './runtime-
 const fixture = fileURLToPath(new URL('./fixture-node.mjs', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'palomar-processes-'))
 const bundles = { production: fixture }
+const module = new URL('./process-runtime.ts', import.meta.url).href
 const unexpected: unknown[] = []
 const onError = (error: unknown) => void unexpected.push(error)
 
@@ -172,6 +173,22 @@ describe('the process driver', { timeout: 30_000 }, () => {
   })
 })
 
+test('a program that only starts and stops nodes ends by itself, not before', {
+  timeout: 20_000,
+}, async () => {
+  const program = runProgram(`
+    import { ProcessRuntime } from ${JSON.stringify(module)}
+    const runtime = new ProcessRuntime(${JSON.stringify({ dataDir: join(folder, 'alone'), bundles })})
+    await runtime.prepare()
+    const { handle } = await runtime.start(${JSON.stringify(newSpec())})
+    await runtime.stop(handle, 5_000)
+    console.log((await runtime.inspect(handle)).status)`)
+  const lines = createInterface({ input: program.stdout })
+  const printed = once(lines, 'line')
+  expect(await once(program, 'exit')).toEqual([0, null])
+  expect(await printed).toEqual(['gone'])
+})
+
 test.runIf(process.platform === 'linux')('a zombie is not alive', async () => {
   // The shell's child ends at once, and the program that takes the shell's place never asks for it.
   const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -189,17 +206,19 @@ test.runIf(process.platform === 'linux')('a zombie is not alive', async () => {
 
 /** Starts a node from an orchestrator of its own, which is then killed. */
 async function startInAnotherProcess(dataDir: string): Promise<StartedNode> {
-  const module = new URL('./process-runtime.ts', import.meta.url).href
-  const program = `
+  const orchestrator = runProgram(`
     import { ProcessRuntime } from ${JSON.stringify(module)}
     const runtime = new ProcessRuntime(${JSON.stringify({ dataDir, bundles })})
     await runtime.prepare()
     console.log(JSON.stringify(await runtime.start(${JSON.stringify(newSpec())})))
-    setInterval(() => undefined, 1000)`
-  const args = ['--import', 'tsx', '--input-type=module', '--eval', program]
-  const orchestrator = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    setInterval(() => undefined, 1000)`)
   const [line] = await once(createInterface({ input: orchestrator.stdout }), 'line')
   orchestrator.kill('SIGKILL')
   await once(orchestrator, 'exit')
   return JSON.parse(String(line)) as StartedNode
+}
+
+function runProgram(program: string) {
+  const args = ['--import', 'tsx', '--input-type=module', '--eval', program]
+  return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
 }

@@ -53,6 +53,7 @@ interface Live {
   state: ProcessState
   /** resolves once its exit is written down; a child of this very process has it from its start */
   exited?: Promise<void>
+  hold?: () => void
 }
 
 export class ProcessRuntime implements Runtime {
@@ -146,7 +147,7 @@ export class ProcessRuntime implements Runtime {
     await rm(folder, { recursive: true, force: true })
 
     const node = await launch(spec, folder, resolve(bundle), this.#options.startTimeoutMs)
-    const live: Live = { state: node.state }
+    const live: Live = { state: node.state, hold: node.hold }
     this.#live.set(spec.name, live)
     live.exited = node.exited.then(({ code, signal }) => this.#ended(live.state, code, signal))
     live.exited.catch(this.#options.onError)
@@ -189,6 +190,7 @@ export class ProcessRuntime implements Runtime {
   async #settled(state: ProcessState): Promise<void> {
     const live = this.#live.get(state.name)
     if (!live || !isSame(live.state, state)) return
+    live.hold?.()
     live.exited ??= this.#ended(live.state, null, null)
     await live.exited
   }
