@@ -37,14 +37,15 @@ export class People {
 
   /**
    * Puts the account's phone into service. It reads all, and stays silent: receipts are to come from the client
-   * that is being tried, not from the phone beside it.
+   * that is being tried, not from the phone beside it. 409 when the account is a contact.
    */
   phone(account: Account): void {
-    if (this.#phones.has(account) || this.#contacts.has(account)) return
+    if (this.#contacts.has(account)) throw new Refusal(409, `${account.pn} is a contact: link another phone`)
+    if (this.#phones.has(account)) return
     this.#phones.set(account, createPhone(this.#port, account, { receipts: () => false }))
   }
 
-  /** The phone's first words to a companion. Contacts with companions have no history to give. */
+  /** The phone's first words to a companion. */
   async welcome(account: Account, companion: number): Promise<void> {
     await this.#phones.get(account)?.welcome(companion)
   }

@@ -56,7 +56,7 @@ export interface Simulator {
   readonly rootKey: string
   /** A phone reads a QR's text and links its client. A `phone` that is unknown is made. */
   scanQr(request: { qr: string; phone?: string; name?: string }): Promise<Linked>
-  /** A phone's user types a code; waits 10 s for a client that asked for one. 403 on a wrong code. */
+  /** A phone's user types a code (8 characters, dashes and blanks aside); waits 10 s for a client that asked for one. 403 on a wrong code. */
   enterPairingCode(request: { phone: string; code: string; name?: string }): Promise<Linked>
   /** The phone removes linked devices: 401, live or at their next login. */
   unlink(request: { jid: string }): void
@@ -182,7 +182,11 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     async enterPairingCode({ phone, code, name }) {
       const pairing = await lobby.byPhone(phone)
       const account = owner(phone, name)
-      return linked(await pairing.enterCode(code, account, () => directory.reserveDeviceId(account)))
+      return linked(
+        await pairing.enterCode(code.replace(/[-\s]/g, ''), account, () =>
+          directory.reserveDeviceId(account),
+        ),
+      )
     },
     unlink({ jid }) {
       for (const device of directory.linkedBy(jid)) unlink(device)

@@ -69,13 +69,14 @@ export class Client {
   readonly acks: { id: string; error: string | undefined }[] = []
   /** codes of closed connections, in order */
   readonly closes: number[] = []
-  readonly codes: (WAMessage['key'] & { at: number })[] = []
+  /** ids of message stanzas, as often as they came over a socket */
+  readonly arrivals: string[] = []
   sock!: WASocket
   qr: string | undefined
   state: ConnectionState['connection'] = 'close'
   caughtUp = false
-  /** reconnect after 515, as every application must */
-  autoRestart = true
+  /** codes after which it reconnects at once; after 515 every application must */
+  readonly restartOn = new Set([515])
   /** more of the socket's config */
   readonly extra: Partial<Parameters<typeof makeWASocket>[0]>
   readonly #url: string
@@ -103,6 +104,9 @@ export class Client {
       this.acks.push({ id: node.attrs.id ?? '', error: node.attrs.error })
       this.#changed.emit('change')
     })
+    sock.ws.on('CB:message', (node: { attrs: Record<string, string> }) =>
+      this.arrivals.push(node.attrs.id ?? ''),
+    )
     sock.ev.process((events) => this.#note(sock, events))
     return this
   }
@@ -116,7 +120,7 @@ export class Client {
       const error = update.lastDisconnect?.error as { output?: { statusCode: number } } | undefined
       const code = error?.output?.statusCode ?? 0
       this.closes.push(code)
-      if (code === 515 && this.autoRestart && this.sock === sock) this.connect()
+      if (this.restartOn.has(code) && this.sock === sock) this.connect()
     }
     for (const message of events['messages.upsert']?.messages ?? []) {
       this.messages.push(message)
@@ -183,7 +187,7 @@ export class Client {
   }
 
   end(): void {
-    this.autoRestart = false
+    this.restartOn.clear()
     void this.sock.end(undefined)
   }
 }

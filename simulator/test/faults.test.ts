@@ -109,3 +109,32 @@ test('late receipts arrive, in whatever order', async () => {
   for (let i = 0; i < 5; i++) ids.push(await ana.client.sendText(carl.jid, `${i}`))
   await ana.client.until('delivered', () => ids.every((id) => ana.client.statusOf(id) === 3))
 })
+
+test('whatever breaks, every message reaches the client in the end', async () => {
+  town = await Town.found({ seed: 5 })
+  const ana = await town.resident('Ana')
+  const carl = town.simulator.addContact({})
+  for (const code of [428, 500, 503]) ana.client.restartOn.add(code)
+  town.simulator.setFaults({
+    drop: 0.1,
+    repeat: 0.1,
+    jitter_ms: 3,
+    tcp_reset: 0.02,
+    mid_frame: 0.02,
+    stream_error: { code: 503, rate: 0.02 },
+  })
+  const { ids } = await town.simulator.contactSend({
+    phone: carl.phone,
+    to: ana.phone,
+    text: '{n}',
+    count: 150,
+    rate_per_second: 150,
+  })
+  expect(ana.client.closes.length).toBeGreaterThan(2)
+  town.simulator.setFaults({})
+  await ana.client.until('open', () => ana.client.state === 'open' && ana.client.caughtUp)
+  // what was dropped on the last connection comes with the next
+  town.simulator.drop({ jid: ana.jid })
+  await expect.poll(() => town.simulator.counters().devices[0]?.offline_queue, { timeout: 15_000 }).toBe(0)
+  expect(ids.filter((id) => !ana.client.arrivals.includes(id))).toEqual([])
+})

@@ -11,7 +11,7 @@ const name = z.string().optional()
 
 const requests = {
   scan: z.object({ qr: z.string(), phone: phone.optional(), name }),
-  enterCode: z.object({ phone, code: z.string().length(8), name }),
+  enterCode: z.object({ phone, code: z.string().min(8), name }),
   unlink: z.object({ jid }),
   drop: z.object({ jid, how: z.enum(['tcp_reset', 'close', 'half_open', 'mid_frame']).optional() }),
   close: z.object({

@@ -48,6 +48,8 @@ export class Session implements Role {
   }
 
   stanza(received: Stanza): void {
+    // what a client wrote before it learnt that it was cut off has not arrived
+    if (this.#ended) return
     switch (received.tag) {
       case 'iq':
         this.#iq(received)

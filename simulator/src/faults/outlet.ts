@@ -60,7 +60,7 @@ export class Outlet {
     }
     const late =
       plan.receipt_delay_ms + (this.#happens(plan.receipt_reorder) ? this.#random() * REORDER_MS : 0)
-    if (late > 0) setTimeout(() => this.#connection.write(stanza), delay + late)
+    if (late > 0) setTimeout(() => this.#connection.write(stanza), delay + late).unref()
     else this.#inOrder(stanza, delay)
   }
 
@@ -71,7 +71,7 @@ export class Outlet {
       return
     }
     this.#queue.push({ due: Math.max(last?.due ?? 0, performance.now() + delay), stanza })
-    if (!last) setTimeout(() => this.#flush(), delay)
+    if (!last) setTimeout(() => this.#flush(), delay).unref()
   }
 
   #flush(): void {
@@ -84,7 +84,7 @@ export class Outlet {
     }
     this.#queue.splice(0, sent)
     const next = this.#queue[0]
-    if (next) setTimeout(() => this.#flush(), Math.max(1, next.due - now))
+    if (next) setTimeout(() => this.#flush(), Math.max(1, next.due - now)).unref()
   }
 
   #breaks(plan: FaultPlan): boolean {

@@ -41,3 +41,14 @@ test('a message that was sent twice needs two confirmations', () => {
   mailbox.settleReceipt(stanza('receipt', { id: 'A' }))
   expect(mailbox.size).toBe(0)
 })
+
+test('the error ack after a retry receipt does not confirm the resend', () => {
+  const mailbox = new Mailbox()
+  mailbox.add(stanza('message', { id: 'A', t: '1' }))
+  mailbox.settleReceipt(stanza('receipt', { id: 'A', type: 'retry' }))
+  mailbox.add(stanza('message', { id: 'A', t: '2' }))
+  mailbox.settleAck(stanza('ack', { class: 'message', id: 'A', error: '500' }))
+  expect(mailbox.pending()).toEqual([stanza('message', { id: 'A', t: '2' })])
+  mailbox.settleReceipt(stanza('receipt', { id: 'A' }))
+  expect(mailbox.size).toBe(0)
+})

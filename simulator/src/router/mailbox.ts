@@ -12,6 +12,8 @@ const keyOf = (tag: string, id: string | undefined, type: string | undefined): s
 export class Mailbox {
   readonly #entries = new Map<number, { key: string; stanza: Stanza }>()
   readonly #sequences = new Map<string, number[]>()
+  /** asked for again, so that the error ack which follows does not confirm the resend */
+  readonly #retried = new Set<string>()
   #next = 0
 
   get size(): number {
@@ -29,14 +31,18 @@ export class Mailbox {
 
   /** The client's receipt: confirms every message it lists. */
   settleReceipt(receipt: Stanza): void {
-    this.#settle(keyOf('message', receipt.attrs.id, undefined))
+    const first = keyOf('message', receipt.attrs.id, undefined)
+    this.#settle(first)
+    if (receipt.attrs.type === 'retry') this.#retried.add(first)
     for (const item of children(child(receipt, 'list')))
       this.#settle(keyOf('message', item.attrs.id, undefined))
   }
 
   /** The client's ack: confirms one stanza of its class. */
   settleAck({ attrs }: Stanza): void {
-    this.#settle(keyOf(attrs.class ?? '', attrs.id, attrs.type))
+    const key = keyOf(attrs.class ?? '', attrs.id, attrs.type)
+    if (attrs.error !== undefined && this.#retried.delete(key)) return
+    this.#settle(key)
   }
 
   /** Unconfirmed stanzas, oldest first. */
