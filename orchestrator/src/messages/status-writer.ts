@@ -1,0 +1,68 @@
+/** Facts about messages of ours, written: `advance` decides under the rows' locks, so writers cannot undo each other. */
+import type { ClientBase } from 'pg'
+import { prepared } from '../db/database.ts'
+import type { NewEvent } from '../events/types.ts'
+import { statusEvents } from './message-events.ts'
+import { type MessageRow, messageColumns, messageTables } from './message-view.ts'
+import { advance, type StatusChange } from './status.ts'
+
+/** one fact about the message with this WhatsApp id */
+export interface Fact {
+  waId: string
+  change: StatusChange
+}
+
+// Locked in the order of ids, so that two writers wait for each other in the same order.
+const lock = prepared<MessageRow>(
+  'status_lock',
+  `select ${messageColumns} from ${messageTables}
+   where m.account_id = $1 and m.wa_id = any($2) and m.direction = 'outbound'
+   order by m.id for no key update of m`,
+)
+const write = prepared(
+  'status_write',
+  `update message m set status = u.status, error = u.error, sent_at = u.sent_at, delivered_at = u.delivered_at,
+     read_at = u.read_at, played_at = u.played_at, failed_at = u.failed_at
+   from unnest($1::uuid[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
+       $7::timestamptz[], $8::timestamptz[])
+     as u(id, status, error, sent_at, delivered_at, read_at, played_at, failed_at)
+   where m.id = u.id`,
+)
+
+/** Applies the facts in order. Returns the events of what changed; facts about messages we do not have are dropped. */
+export async function writeFacts(
+  tx: ClientBase,
+  accountId: string,
+  facts: readonly Fact[],
+): Promise<NewEvent[]> {
+  if (facts.length === 0) return []
+  const rows = new Map<string, MessageRow>()
+  for (const row of await lock(tx, [accountId, [...new Set(facts.map(({ waId }) => waId))]]))
+    rows.set(row.waId, row)
+  const touched = new Set<string>()
+  const events: NewEvent[] = []
+  for (const { waId, change } of facts) {
+    const row = rows.get(waId)
+    if (!row) continue
+    const progress = advance(row, change)
+    if (progress === row) continue
+    const next = { ...row, ...progress }
+    rows.set(waId, next)
+    touched.add(waId)
+    events.push(...statusEvents(row.status, next))
+  }
+  const changed = [...rows.values()].filter(({ waId }) => touched.has(waId))
+  if (changed.length > 0) {
+    await write(tx, [
+      changed.map(({ id }) => id),
+      changed.map(({ status }) => status),
+      changed.map(({ error }) => (error ? JSON.stringify(error) : null)),
+      changed.map(({ sentAt }) => sentAt),
+      changed.map(({ deliveredAt }) => deliveredAt),
+      changed.map(({ readAt }) => readAt),
+      changed.map(({ playedAt }) => playedAt),
+      changed.map(({ failedAt }) => failedAt),
+    ])
+  }
+  return events
+}
