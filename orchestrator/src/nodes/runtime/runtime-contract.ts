@@ -242,14 +242,16 @@ export function runtimeContract(name: string, subject: ContractSubject, traits: 
       expect(await runtime.inspect(handle)).toMatchObject({ status: 'exited' })
     })
 
-    test.runIf(traits.real)('a node that fills its heap is said to have run out of memory', async () => {
+    if (!traits.real) return
+
+    test('a node that fills its heap is said to have run out of memory', async () => {
       const { handle, address } = await startHealthy(runtime)
       await ask(address, 'fill-heap')
       const status = await reaches(runtime, handle, 'exited')
       expect(status).toMatchObject({ oomKilled: true, reason: 'ran out of memory' })
     })
 
-    test.runIf(traits.real && process.platform === 'linux')('usage tells memory and CPU', async () => {
+    test.runIf(process.platform === 'linux')('usage tells memory and CPU', async () => {
       const { handle } = await startHealthy(runtime)
       const usage = await runtime.usage(handle)
       expect(usage.privateBytes).toBeGreaterThan(1_000_000)
