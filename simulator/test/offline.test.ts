@@ -59,7 +59,7 @@ test('a receipt waits for its sender, too', async () => {
   await ana.client.until('delivered', () => ana.client.statusOf(id) === 3)
 })
 
-test('reads reach the sender, and a read message is not brought again', async () => {
+test('reads reach the sender', async () => {
   town = await Town.found()
   const [ana, bob] = await Promise.all([town.resident('Ana'), town.resident('Bob')])
   const id = await ana.client.sendText(bob.chat, 'hello')
@@ -67,6 +67,15 @@ test('reads reach the sender, and a read message is not brought again', async ()
   await bob.client.sock.readMessages([key])
   await ana.client.until('read', () => ana.client.statusOf(id) === 4)
   expect(town.simulator.counters().receipts).toMatchObject({ delivered: 1, read: 1 })
+})
+
+test('a reader that is not available has the message all the same', async () => {
+  town = await Town.found()
+  const ana = await town.resident('Ana')
+  const bob = await town.resident('Bob', undefined, { markOnlineOnConnect: false })
+  const id = await ana.client.sendText(bob.chat, 'hello')
+  await ana.client.until('delivered', () => ana.client.statusOf(id) === 3)
+  expect(town.simulator.counters().receipts).toMatchObject({ inactive: 1 })
 })
 
 test('an unreadable message is asked for again, and resent', async () => {

@@ -3,6 +3,8 @@ import { type Linked, type Simulator, type SimulatorOptions, startSimulator } fr
 import type { Addressing } from '../src/types.ts'
 import { Client } from './client.ts'
 
+type Config = ConstructorParameters<typeof Client>[1]
+
 export interface Resident extends Linked {
   readonly client: Client
   /** bare JID, the way chats of this addressing name the person */
@@ -24,15 +26,15 @@ export class Town {
   }
 
   /** A client that is not linked yet. */
-  stranger(extra: ConstructorParameters<typeof Client>[1] = {}): Client {
+  stranger(extra: Config = {}): Client {
     const client = new Client(this.simulator.waUrl, extra).connect()
     this.#clients.push(client)
     return client
   }
 
   /** A client linked to a phone of its own, or to a given one, and online. */
-  async resident(name: string, phone?: string): Promise<Resident> {
-    const client = this.stranger()
+  async resident(name: string, phone?: string, extra: Config = {}): Promise<Resident> {
+    const client = this.stranger(extra)
     const qr = await client.until('qr', () => client.qr)
     const linked = await this.simulator.scanQr({ qr, name, phone })
     await client.open()

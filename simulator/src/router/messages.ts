@@ -15,6 +15,8 @@ export function routeMessage(
   sent: Stanza,
   deliver: Deliver,
 ): void {
+  // status posts and newsletters have readers that only WhatsApp knows
+  if (!directory.find(sent.attrs.to)) return
   const common = commonAttrs(sent, from)
   const participants = child(sent, 'participants')
   if (!participants) {
