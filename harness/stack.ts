@@ -6,10 +6,11 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { startEmbeddedPostgres } from '../orchestrator/src/db/embedded-postgres.ts'
 import { openRuntime, type RuntimeChoice } from './engine.ts'
+import { type Links, linkSettings, openLinks } from './links.ts'
 import { freePort, type OrchestratorProcess, startOrchestratorProcess } from './orchestrator-process.ts'
 import { type PalomarClient, palomarClient } from './palomar-client.ts'
+import { type PostgresProcess, startPostgresProcess } from './postgres-process.ts'
 import { type SimulatorProcess, startSimulatorProcess } from './simulator-process.ts'
 
 export interface StackOptions {
@@ -20,6 +21,8 @@ export interface StackOptions {
   databaseUrl?: string
   /** where the state lives while it runs; a temporary folder by default */
   dataDir?: string
+  /** puts a proxy on each way between the parts, so that it can be disturbed */
+  links?: boolean
   /** more settings of the orchestrator */
   env?: Record<string, string>
 }
@@ -29,7 +32,11 @@ export interface Stack {
   client: PalomarClient
   simulator: SimulatorProcess
   orchestrator: OrchestratorProcess
+  /** past the links, if there are any */
   databaseUrl: string
+  /** the stack's own Postgres; undefined when the caller gave one */
+  postgres: PostgresProcess | undefined
+  links: Links | undefined
   installation: string
   logFile: string
   dataDir: string
@@ -52,7 +59,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const installation = `palomar-${randomBytes(4).toString('hex')}`
     const { simulatorHost, cleanUp } = await openRuntime(options.runtime, { installation, dataDir })
     undo.push(cleanUp)
-    const databaseUrl = options.databaseUrl ?? (await startDatabase(dataDir, undo))
+    const postgres = options.databaseUrl ? undefined : await startPostgresProcess(dataDir)
+    if (postgres) undo.push(() => postgres.stop())
+    const databaseUrl = options.databaseUrl ?? (postgres as PostgresProcess).url
     const simulator = await startSimulatorProcess({
       host: simulatorHost,
       ...(options.seed === undefined ? {} : { seed: options.seed }),
@@ -61,6 +70,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     undo.push(() => simulator.stop())
     const key = `demo_${randomBytes(24).toString('base64url')}`
     const [httpPort, internalPort] = [await freePort(), await freePort()]
+    const links = options.links
+      ? await openLinks({
+          databaseUrl,
+          host: simulatorHost,
+          internalPort,
+          waUrl: simulator.waUrl,
+          seed: options.seed ?? 1,
+        })
+      : undefined
+    for (const link of Object.values(links ?? {})) undo.push(() => link.close())
     const logFile = path.join(dataDir, 'orchestrator.log')
     const orchestrator = await startOrchestratorProcess({
       logFile,
@@ -74,6 +93,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         PALOMAR_SIMULATOR_URL: simulator.waUrl,
         PALOMAR_SIMULATOR_ROOT_KEY: simulator.rootKey,
         DATABASE_URL: databaseUrl,
+        ...(links ? linkSettings(links, databaseUrl, simulator.waUrl) : {}),
         ...options.env,
       },
     })
@@ -85,6 +105,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       simulator,
       orchestrator,
       databaseUrl,
+      postgres,
+      links,
       installation,
       logFile,
       dataDir,
@@ -94,10 +116,4 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await close().catch((failure) => console.error(failure))
     throw error
   }
-}
-
-async function startDatabase(dataDir: string, undo: (() => Promise<unknown>)[]): Promise<string> {
-  const postgres = await startEmbeddedPostgres({ dataDir, stopOnExit: true })
-  undo.push(() => postgres.stop())
-  return postgres.createDatabase('palomar')
 }

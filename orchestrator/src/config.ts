@@ -30,6 +30,8 @@ const environment = z.object({
   PALOMAR_HTTP_PORT: port.default(8080),
   /** the nodes' API; must keep its port over a restart, since running nodes call it */
   PALOMAR_INTERNAL_PORT: port.default(8081),
+  /** base URL by which nodes reach the internal API, when something stands between */
+  PALOMAR_INTERNAL_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** browsers' origins that may open the WebSocket, comma separated; none: no browser */
   PALOMAR_ALLOWED_ORIGINS: z
     .string()
@@ -79,7 +81,7 @@ export interface Config {
   database: { url: string | undefined; pool: number }
   redisUrl: string | undefined
   http: { host: string; port: number; allowedOrigins: string[] }
-  internal: { port: number }
+  internal: { port: number; url: string | undefined }
   secretKey: string | undefined
   adminKey: string | undefined
   runtime: {
@@ -112,7 +114,7 @@ export function parseConfig(env: NodeJS.ProcessEnv): Config {
     database: { url: e.DATABASE_URL, pool: e.PALOMAR_DATABASE_POOL },
     redisUrl: e.REDIS_URL,
     http: { host: e.PALOMAR_HTTP_HOST, port: e.PALOMAR_HTTP_PORT, allowedOrigins: e.PALOMAR_ALLOWED_ORIGINS },
-    internal: { port: e.PALOMAR_INTERNAL_PORT },
+    internal: { port: e.PALOMAR_INTERNAL_PORT, url: e.PALOMAR_INTERNAL_URL },
     secretKey: e.PALOMAR_SECRET_KEY,
     adminKey: e.PALOMAR_ADMIN_KEY,
     runtime: {
