@@ -107,7 +107,7 @@ test('closing a client ends what it waits for', async () => {
   await Promise.all([client.close(), expect(call).rejects.toMatchObject({ name: 'NodeError' })])
 })
 
-test('a node keeps its client and its connection; at another address it gets a new one', async () => {
+test('a node keeps its client and its connections; at another address it gets a new one', async () => {
   const secrets = createSecrets(Buffer.alloc(32, 1))
   const sockets = new Set<Socket>()
   const provenBy: (string | null)[] = []
@@ -118,10 +118,9 @@ test('a node keeps its client and its connection; at another address it gets a n
   })
   const clients = createNodeClients(secrets)
   const node = { nodeId: 'n', sessionId: 's', address }
-  await clients.of(node).session()
-  await clients.of(node).session()
-  expect(sockets.size).toBe(1)
-  expect(provenBy).toEqual(['n', 'n'])
+  for (let n = 0; n < 10; n++) await clients.of(node).session()
+  expect(sockets.size).toBeLessThan(5)
+  expect(new Set(provenBy)).toEqual(new Set(['n']))
   const moved = await serve(answer(200, { state: 'closed' }))
   expect(await clients.of({ ...node, address: moved }).session()).toEqual({ state: 'closed' })
   await clients.closeAll()

@@ -29,7 +29,8 @@ export function createAttach({ database, keys, inbox, changes, settings }: Attac
       const session = await lockSession(tx, sessionId)
       if (!session) throw new PalomarError('not_found', 'no such session')
       const current = await tx.query(
-        `update node set status = 'running', attached_at = now(), last_seen_at = now(), generation = $3
+        `update node set status = 'running', generation = $3,
+           attached_at = now(), last_seen_at = now(), health = 'healthy', failed_probes = 0
          where session_id = $1 and id::text = $2 and status in ('starting', 'running')`,
         [sessionId, request.node_id, session.generation + 1],
       )
