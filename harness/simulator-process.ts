@@ -42,6 +42,22 @@ export interface Arrival {
   text?: string
   at: number
   times: number
+  /** how often the contact asked for it again before it could read it */
+  asked: number
+}
+
+/** A message that a contact wrote; times are ms since the epoch, of the first ack or receipt of their kind. */
+export interface ContactSent {
+  id: string
+  to: string
+  at: number
+  acked?: number
+  delivered?: number
+  read?: number
+  /** resends that its reader asked for */
+  resends: number
+  /** a fault kept a copy of it from leaving, so that it may have come after later ones */
+  dropped: boolean
 }
 
 export interface Contact {
@@ -78,6 +94,8 @@ export interface SimulatorAdmin {
     rate_per_second?: number
   }): Promise<{ ids: string[] }>
   received(phone: string): Promise<Arrival[]>
+  sent(phone: string): Promise<ContactSent[]>
+  unreadable(phone: string): Promise<{ id: string; reason: string }[]>
   counters(): Promise<CountersReport>
   unlink(jid: string): Promise<unknown>
   drop(jid: string, how?: 'tcp_reset' | 'close' | 'half_open' | 'mid_frame'): Promise<unknown>
@@ -109,6 +127,8 @@ export function simulatorAdmin(adminUrl: string): SimulatorAdmin {
     addContact: (body) => call('POST', '/contacts', body),
     contactSend: (body) => call('POST', '/contacts/send', body),
     received: (phone) => call('GET', `/contacts/${phone}/received`),
+    sent: (phone) => call('GET', `/contacts/${phone}/sent`),
+    unreadable: (phone) => call('GET', `/contacts/${phone}/unreadable`),
     counters: () => call('GET', '/counters'),
     unlink: (jid) => call('POST', '/devices/unlink', { jid }),
     drop: (jid, how) => call('POST', '/devices/drop', { jid, how }),

@@ -2,6 +2,7 @@ import { personJid } from './jid.ts'
 import { Refusal } from './refusal.ts'
 import type { Account, ServerPort } from './types.ts'
 import { type Behaviour, type Contact, createContact } from './virtual/contact.ts'
+import type { Sent } from './virtual/journal.ts'
 import { createPhone, type Phone } from './virtual/phone.ts'
 
 export interface Person {
@@ -21,6 +22,14 @@ export interface Arrival {
   /** first arrival, ms since the epoch */
   at: number
   times: number
+  /** how often it was asked for again before it could be read */
+  asked: number
+}
+
+/** A message that a contact could not read, and has not been able to since. */
+export interface Unreadable {
+  id: string
+  reason: string
 }
 
 /** The phones and contacts that live in this process. An account's device 0 is one or the other. */
@@ -73,7 +82,25 @@ export class People {
 
   received(account: Account | undefined): Arrival[] {
     const arrivals = this.#find(account).received()
-    return arrivals.map(({ id, from, type, text, at, times }) => ({ id, from, type, text, at, times }))
+    return arrivals.map(({ id, from, type, text, at, times, asked }) => ({
+      id,
+      from,
+      type,
+      text,
+      at,
+      times,
+      asked,
+    }))
+  }
+
+  /** What a contact wrote and what came back of it, oldest first. */
+  sent(account: Account | undefined): Sent[] {
+    return this.#find(account).journal.allSent()
+  }
+
+  unreadable(account: Account | undefined): Unreadable[] {
+    const failures = this.#find(account).journal.undecryptable()
+    return Array.from(failures, ([id, reason]) => ({ id, reason }))
   }
 
   close(): void {

@@ -18,7 +18,7 @@ import { seededRandom } from './faults/random.ts'
 import { GroupRequests } from './groups/requests.ts'
 import { deviceJid, personJid } from './jid.ts'
 import { newServerIdentity } from './noise/certificate.ts'
-import { type Arrival, People, type Person } from './people.ts'
+import { type Arrival, People, type Person, type Unreadable } from './people.ts'
 import { Lobby } from './phone/lobby.ts'
 import { readQr } from './phone/qr.ts'
 import { Refusal } from './refusal.ts'
@@ -26,6 +26,7 @@ import { type Report, report } from './report.ts'
 import { Router } from './router/router.ts'
 import type { Account, Addressing } from './types.ts'
 import type { Behaviour } from './virtual/contact.ts'
+import type { Sent } from './virtual/journal.ts'
 
 export interface SimulatorOptions {
   /** 0 takes a free one */
@@ -80,6 +81,10 @@ export interface Simulator {
     rate_per_second?: number
   }): Promise<{ ids: string[] }>
   received(request: { phone: string }): Arrival[]
+  /** `dropped`: a fault kept a copy of it from leaving, so that it may have come after later ones. */
+  sent(request: { phone: string }): (Sent & { dropped: boolean })[]
+  /** Messages that the contact could not read, and has not been able to since. */
+  unreadable(request: { phone: string }): Unreadable[]
   close(): Promise<void>
 }
 
@@ -210,6 +215,11 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       return { ids: await people.send(directory.byPhone(phone), to, text, count, rate_per_second) }
     },
     received: ({ phone }) => people.received(directory.byPhone(phone)),
+    sent({ phone }) {
+      const sent = people.sent(directory.byPhone(phone))
+      return sent.map((each) => ({ ...each, dropped: faults.hasDropped(each.id) }))
+    },
+    unreadable: ({ phone }) => people.unreadable(directory.byPhone(phone)),
     async close() {
       people.close()
       for (const ws of sockets.clients) ws.terminate()

@@ -33,7 +33,8 @@ test('the whole of a session over HTTP', async () => {
   const id = await client.sendText('5511933334444@s.whatsapp.net', 'hello')
   await client.until('read', () => client.statusOf(id) === 4)
   const received = await call('GET', '/contacts/5511933334444/received')
-  expect(received.json).toMatchObject([{ id, text: 'hello', type: 'text', times: 1 }])
+  expect(received.json).toMatchObject([{ id, text: 'hello', type: 'text', times: 1, asked: 0 }])
+  expect((await call('GET', '/contacts/5511933334444/unreadable')).json).toEqual([])
 
   const sent = await call('POST', '/contacts/send', {
     phone: '5511933334444',
@@ -42,6 +43,9 @@ test('the whole of a session over HTTP', async () => {
   })
   expect(sent).toMatchObject({ status: 200, json: { ids: [expect.any(String)] } })
   await client.until('hi', () => client.texts().includes('hi'))
+  expect((await call('GET', '/contacts/5511933334444/sent')).json).toMatchObject([
+    { to: expect.any(String), resends: 0, dropped: false },
+  ])
 
   expect((await call('PUT', '/faults', { latency_ms: 1 })).status).toBe(200)
   const counters = await call('GET', '/counters')

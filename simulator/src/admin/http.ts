@@ -80,9 +80,11 @@ export function adminApp(simulator: Simulator): Express {
   app.get('/admin/counters', (_request, response) => {
     response.json(simulator.counters())
   })
-  app.get('/admin/contacts/:phone/received', (request, response) => {
-    response.json(simulator.received({ phone: request.params.phone }))
-  })
+  for (const list of ['received', 'sent', 'unreadable'] as const) {
+    app.get(`/admin/contacts/:phone/${list}`, (request, response) => {
+      response.json(simulator[list]({ phone: request.params.phone }))
+    })
+  }
 
   app.use(answerError)
   return app

@@ -1,5 +1,6 @@
 import type { LinkedDevice } from '../directory/linked-device.ts'
 import { deviceJid } from '../jid.ts'
+import type { Stanza } from '../types.ts'
 import { type FaultPlan, type FaultSettings, faultPlan } from './plan.ts'
 import { type Random, seededRandom, streamSeed } from './random.ts'
 
@@ -8,6 +9,7 @@ export class Faults {
   readonly #seed: number
   #plan: FaultPlan | undefined
   #only = new Set<string>()
+  readonly #dropped = new Set<string>()
 
   constructor(seed: number) {
     this.#seed = seed
@@ -17,6 +19,15 @@ export class Faults {
   set(settings: FaultSettings): void {
     this.#plan = Object.keys(settings).length === 0 ? undefined : faultPlan.parse(settings)
     this.#only = new Set(this.#plan?.only)
+  }
+
+  /** A message never left. It comes at a later login, after others that were written after it. */
+  noteDropped({ tag, attrs }: Stanza): void {
+    if (tag === 'message' && attrs.id) this.#dropped.add(attrs.id)
+  }
+
+  hasDropped(id: string): boolean {
+    return this.#dropped.has(id)
   }
 
   planFor({ account }: LinkedDevice): FaultPlan | undefined {

@@ -41,7 +41,10 @@ export class Outlet {
     const routed = ROUTED.has(stanza.tag)
     if ((routed || stanza.tag === 'ack') && this.#breaks(plan)) return
     if (stanza.tag === 'ack' && stanza.attrs.class === 'message' && this.#happens(plan.missing_ack)) return
-    if (routed && this.#happens(plan.drop)) return
+    if (routed && this.#happens(plan.drop)) {
+      this.#faults.noteDropped(stanza)
+      return
+    }
     this.#delayed(stanza, plan)
     if (routed && this.#happens(plan.repeat)) this.#delayed(stanza, plan)
   }

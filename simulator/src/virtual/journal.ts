@@ -19,6 +19,8 @@ export interface Received {
   at: number
   /** deliveries of this id that could be read or were known repeats */
   times: number
+  /** how often it was asked for again before it could be read */
+  asked: number
   /** counts arrivals on this device, from 1 */
   order: number
 }
@@ -43,6 +45,8 @@ export type Mark = 'acked' | 'delivered' | 'read' | 'played'
 export interface Journal {
   received(): Received[]
   sent(id: string): Sent | undefined
+  /** oldest first */
+  allSent(): Sent[]
   /** ids that could not be decrypted and have not been since, with the newest reason */
   undecryptable(): Map<string, string>
   /** resolves with the first message, past or to come, that matches; rejects after `timeoutMs` */
@@ -103,6 +107,7 @@ export function createJournal(): JournalWriter {
   return {
     received: () => [...received.values()],
     sent: (id) => sent.get(id),
+    allSent: () => [...sent.values()],
     undecryptable: () => new Map(failures),
     async untilReceived(match, timeoutMs = PATIENCE_MS) {
       const past = [...received.values()].find(match)

@@ -93,10 +93,10 @@ export function createVirtualDevice(
     } catch (error) {
       return notReadable(stanza, error)
     }
-    retries.delete(id)
     const { author, from, chat, message } = opened
     const content = { type: contentType(message), text: contentText(message) }
-    const received = { id, from, chat, own: author.own, ...content }
+    const received = { id, from, chat, own: author.own, asked: retries.get(id) ?? 0, ...content }
+    retries.delete(id)
     const news = journal.arrived(author.address, isPlainText(message) ? received : { ...received, message })
     if (receipts()) submit(deliveryReceipt(stanza, author.own))
     if (news) options.onMessage?.(news, stanza)
