@@ -28,7 +28,12 @@ const main = async (): Promise<void> => {
     logger,
   })
   let session: Session | undefined
-  const server = createServer(createApp({ sessionId, nodeId, token, session: () => session, logger }))
+  let announce: (session: Session) => void = () => undefined
+  const whenAttached = new Promise<Session>((resolve) => {
+    announce = resolve
+  })
+  const app = createApp({ sessionId, nodeId, token, session: () => session, attached: whenAttached, logger })
+  const server = createServer(app)
 
   const drain = async (signal: string) => {
     logger.info('draining', { signal })
@@ -51,6 +56,7 @@ const main = async (): Promise<void> => {
   logger.info('attached', { paired: attached.creds !== null, unsettled: attached.unsettled.length })
   session = createSession({ attached, orchestrator, simulator: environment.simulator, onFatal: fail, logger })
   session.start()
+  announce(session)
 }
 
 /** what is decided is written first, so that frames waiting for it still leave; then what the closing itself adds */

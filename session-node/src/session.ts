@@ -12,6 +12,7 @@ import { Inbox } from './whatsapp/inbox.ts'
 import { Intake } from './whatsapp/intake.ts'
 import { KeyCache } from './whatsapp/key-cache.ts'
 import { KeyStore } from './whatsapp/key-store.ts'
+import { MessageOrder } from './whatsapp/message-order.ts'
 import { Recipients } from './whatsapp/recipients.ts'
 import { feedProtocolMessages, messagesOf, splitProtocol } from './whatsapp/replay.ts'
 import { Sender } from './whatsapp/sender.ts'
@@ -37,6 +38,9 @@ export interface SessionOptions {
 /** sessions and sender keys of about two thousand devices */
 const MAX_KEY_BYTES = 6 * 1024 * 1024
 
+/** a first login alone writes 812 pre-keys: below that it would leave WhatsApp again and again */
+const MIN_PENDING_BYTES = 512 * 1024
+
 /** Builds what runs the account, from what the orchestrator gave on attach. */
 export const createSession = ({
   attached,
@@ -49,7 +53,7 @@ export const createSession = ({
   const log = new CommitLog({
     generation,
     post: (body) => orchestrator.commit(body),
-    maxPendingBytes: settings.max_pending_bytes,
+    maxPendingBytes: Math.max(settings.max_pending_bytes, MIN_PENDING_BYTES),
     onFatal,
     logger,
   })
@@ -65,7 +69,8 @@ export const createSession = ({
     fetch: (type, ids) => orchestrator.keys(type, ids),
   })
   const acknowledgements = new Acknowledgements(attached.acked)
-  const intake = new Intake({ credentials, identities, inbox, acknowledgements, log, logger })
+  const order = new MessageOrder()
+  const intake = new Intake({ credentials, identities, inbox, order, acknowledgements, log, logger })
   const recipients = new Recipients(identities)
 
   const me = credentials.paired ? credentials.current.me : undefined
@@ -77,6 +82,7 @@ export const createSession = ({
       credentials,
       keyStore,
       inbox,
+      order,
       log,
       settings,
       simulator,

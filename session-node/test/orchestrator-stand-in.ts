@@ -23,6 +23,8 @@ export const SESSION = 'session-under-test'
 
 export type EventOf<T extends NodeEvent['type']> = Extract<NodeEvent, { type: T }>
 
+type Answer = (status: number, value: unknown) => unknown
+
 export class OrchestratorStandIn {
   generation = 0
   creds: string | null = null
@@ -88,6 +90,13 @@ export class OrchestratorStandIn {
     }
   }
 
+  /** as if a node had died after it stored plaintexts and before it reported their messages */
+  forgetMessages(): void {
+    const others = this.events.filter(({ type }) => type !== 'message')
+    this.events.splice(0, this.events.length, ...others)
+    for (const record of this.inbox.values()) record.settled = false
+  }
+
   untilEvent<T extends NodeEvent['type']>(
     type: T,
     matches: (event: EventOf<T>) => boolean = () => true,
@@ -96,7 +105,7 @@ export class OrchestratorStandIn {
     return this.until(() => this.eventsOf(type).find(matches), `event ${type}`, timeoutMs)
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<unknown> {
     const body = await read(request)
     if (this.away) {
       request.socket.destroy()
@@ -130,7 +139,7 @@ export class OrchestratorStandIn {
     }
   }
 
-  #keys(body: string, answer: (status: number, value: unknown) => void): void {
+  #keys(body: string, answer: Answer): unknown {
     const { generation, type, ids } = keysRequest.parse(JSON.parse(body))
     if (generation !== this.generation) return answer(410, { code: 'fenced' })
     this.keyRequests += 1
@@ -139,10 +148,10 @@ export class OrchestratorStandIn {
       const value = type === 'x-inbox' ? this.inbox.get(id)?.entry.plaintext : this.keys.get(`${type}/${id}`)
       if (value !== undefined) values[id] = value
     }
-    answer(200, { values })
+    return answer(200, { values })
   }
 
-  async #commit(body: string, answer: (status: number, value: unknown) => void): Promise<void> {
+  async #commit(body: string, answer: Answer): Promise<unknown> {
     if (this.refuseWith) return answer(this.refuseWith, { code: 'invalid_request' })
     if (Buffer.byteLength(body) > MAX_COMMIT_BYTES) return answer(413, { code: 'too_large' })
     const parsed = commitRequest.safeParse(JSON.parse(body))
@@ -156,7 +165,7 @@ export class OrchestratorStandIn {
     }
     this.#apply(commit)
     await this.onApplied(commit)
-    answer(200, { seq: commit.seq, applied: true })
+    return answer(200, { seq: commit.seq, applied: true })
   }
 
   #apply(commit: CommitRequest): void {

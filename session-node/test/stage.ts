@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../simulator/src/simulator.ts'
 import type { SendCommandInput } from '../contract/index.ts'
 import { NodeProcess } from './node-process.ts'
-import { OrchestratorStandIn } from './orchestrator-stand-in.ts'
+import { type EventOf, OrchestratorStandIn } from './orchestrator-stand-in.ts'
 
 export const PHONE = '34600000001'
 
@@ -11,6 +11,7 @@ export class Stage {
   readonly simulator: Simulator
   readonly orchestrator: OrchestratorStandIn
   readonly nodes: NodeProcess[] = []
+  #eventsBefore = 0
 
   private constructor(simulator: Simulator, orchestrator: OrchestratorStandIn) {
     this.simulator = simulator
@@ -26,6 +27,7 @@ export class Stage {
   }
 
   async startNode(): Promise<NodeProcess> {
+    this.#eventsBefore = this.orchestrator.events.length
     const node = await NodeProcess.start({
       orchestratorUrl: this.orchestrator.url,
       simulatorUrl: this.simulator.waUrl,
@@ -44,9 +46,15 @@ export class Stage {
     return node
   }
 
-  /** the state that the newest report tells */
+  /** what the newest node has reported of its state, oldest first */
+  get states(): EventOf<'state'>[] {
+    return this.orchestrator.events
+      .slice(this.#eventsBefore)
+      .filter((event): event is EventOf<'state'> => event.type === 'state')
+  }
+
   get state() {
-    return this.orchestrator.eventsOf('state').at(-1)?.state
+    return this.states.at(-1)?.state
   }
 
   active(timeoutMs?: number): Promise<unknown> {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import express, { type Express } from 'express'
 import { z } from 'zod'
 import {
@@ -22,29 +23,32 @@ export interface AppOptions {
   token: string
   /** undefined until the node has attached */
   session: () => Session | undefined
+  /** resolves when it has */
+  attached: Promise<Session>
   logger: Logger
 }
 
 /** a text of 64 Ki characters, its protobuf and a quoted one, in base64 */
 const BODY_LIMIT = '2mb'
+const PAIRING_MS = 15_000
 const qrQuery = z.object({ wait_ms: z.coerce.number().int().min(0).max(60_000).default(15_000) })
 
 /** The commands of the contract. */
-export const createApp = ({ sessionId, nodeId, token, session, logger }: AppOptions): Express => {
+export const createApp = ({ sessionId, nodeId, token, session, attached, logger }: AppOptions): Express => {
   const app = express()
   app.disable('x-powered-by').disable('etag')
   app.use(requireToken(token))
   app.use(express.json({ limit: BODY_LIMIT }))
 
-  const attached = (): Session => {
-    const current = session()
-    if (!current) throw new NodeError('not_connected', 'The node has not attached yet')
-    return current
+  const current = (): Session => {
+    const known = session()
+    if (!known) throw new NodeError('not_connected', 'The node has not attached yet')
+    return known
   }
 
   app.post('/messages', async (request, response) => {
     const command = sendCommand.parse(request.body)
-    response.json(sendResult.parse(await attached().sender.send(command)))
+    response.json(sendResult.parse(await current().sender.send(command)))
   })
 
   app.get('/session', (_request, response) => {
@@ -52,7 +56,7 @@ export const createApp = ({ sessionId, nodeId, token, session, logger }: AppOpti
   })
 
   app.delete('/session', async (_request, response) => {
-    const { connection, log } = attached()
+    const { connection, log } = current()
     await connection.logout()
     await log.drain()
     response.status(204).end()
@@ -60,12 +64,15 @@ export const createApp = ({ sessionId, nodeId, token, session, logger }: AppOpti
 
   app.get('/session/qr', async (request, response) => {
     const { wait_ms } = qrQuery.parse(request.query)
-    response.json(qrResult.parse(await attached().connection.qr(wait_ms)))
+    const until = Date.now() + wait_ms
+    const { connection } = await within(wait_ms, attached)
+    response.json(qrResult.parse(await connection.qr(until - Date.now())))
   })
 
   app.post('/session/pairing-code', async (request, response) => {
     const { phone } = pairingCodeCommand.parse(request.body)
-    response.json(pairingCodeResult.parse(await attached().connection.pairingCode(phone)))
+    const { connection } = await within(PAIRING_MS, attached)
+    response.json(pairingCodeResult.parse(await connection.pairingCode(phone)))
   })
 
   app.get('/health', (_request, response) => {
@@ -87,6 +94,12 @@ export const createApp = ({ sessionId, nodeId, token, session, logger }: AppOpti
   app.use((_request, _response, next) => next(new NodeError('not_found')))
   app.use(errorHandler(logger))
   return app
+}
+
+const within = async <T>(ms: number, promise: Promise<T>): Promise<T> => {
+  const result = await Promise.race([promise, sleep(ms, undefined, { ref: false })])
+  if (result === undefined) throw new NodeError('pairing_unavailable', 'The node has not attached yet')
+  return result
 }
 
 const stateOf = (session: Session | undefined): ConnectionState => session?.connection.state ?? 'connecting'

@@ -129,7 +129,7 @@ export class Connection {
   #open(): void {
     if (this.#stopped || this.#held || this.#line) return
     const socket = this.#options.makeSocket()
-    let hangUp = () => undefined as void
+    let hangUp: () => void = () => undefined
     const closed = new Promise<void>((resolve) => {
       hangUp = resolve
     })

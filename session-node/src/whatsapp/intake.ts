@@ -13,6 +13,7 @@ import type { Credentials } from './credentials.ts'
 import { historyReportsOf } from './history-report.ts'
 import type { Identities } from './identities.ts'
 import type { Inbox } from './inbox.ts'
+import type { MessageOrder } from './message-order.ts'
 import { messageReportOf } from './message-report.ts'
 import { receiptReportOf } from './receipt-report.ts'
 import { messageKeyOf } from './signal-repository.ts'
@@ -21,6 +22,7 @@ export interface IntakeOptions {
   credentials: Credentials
   identities: Identities
   inbox: Inbox
+  order: MessageOrder
   acknowledgements: Acknowledgements
   log: CommitLog
   logger: Logger
@@ -42,7 +44,10 @@ export class Intake {
     socket.ws.prependListener('CB:receipt', (node: BinaryNode) => this.#receipt(node))
     socket.ws.prependListener('CB:ack,class:message', (node: BinaryNode) => this.#ack(node))
     socket.ev.on('messages.upsert', ({ messages, type }) => {
-      for (const message of messages) this.message(message, type === 'notify' ? 'live' : 'offline')
+      for (const message of messages) {
+        const queued = type === 'append' || this.#options.order.isOffline(message.key.id)
+        this.message(message, queued ? 'offline' : 'live')
+      }
     })
     socket.ev.on('messaging-history.set', (history) => this.#history(history))
   }

@@ -92,7 +92,15 @@ export class Sender {
   }
 
   #conclude({ id }: SendCommand, recipient: Address, { timestamp, error }: Acknowledgement): SendResult {
-    if (error === undefined) return { id, acked_at: timestamp, recipient, repeated: false }
+    if (error === undefined) {
+      // sending may have found the LID
+      return {
+        id,
+        acked_at: timestamp,
+        recipient: this.#options.recipients.complete(recipient),
+        repeated: false,
+      }
+    }
     throw new NodeError(
       error === 429 ? 'throttled' : 'rejected',
       `WhatsApp refused the message with ${error}`,

@@ -1,6 +1,5 @@
 /** Makes a Baileys socket the way Palomar needs it: guarded Signal layer, output gate, unbuffered events. */
 import {
-  type BinaryNode,
   makeWASocket,
   proto,
   type SocketConfig,
@@ -16,6 +15,7 @@ import type { Credentials } from './credentials.ts'
 import { ExpiringCache } from './expiring-cache.ts'
 import type { Inbox } from './inbox.ts'
 import type { KeyStore } from './key-store.ts'
+import type { MessageOrder } from './message-order.ts'
 import { holdUntilDurable, type RawSocket } from './output-gate.ts'
 import { guardSignalRepository, StanzaIndex } from './signal-repository.ts'
 import { unbuffer } from './unbuffered-events.ts'
@@ -24,6 +24,7 @@ export interface SocketFactoryOptions {
   credentials: Credentials
   keyStore: KeyStore
   inbox: Inbox
+  order: MessageOrder
   log: CommitLog
   settings: AttachResult['settings']
   simulator: SimulatorTarget | undefined
@@ -37,7 +38,7 @@ const CLOSE_MS = 1_000
 
 /** The factory keeps what should outlive a socket: caches whose loss would reset Baileys' own limits. */
 export const createSocketFactory = (options: SocketFactoryOptions): (() => WASocket) => {
-  const { credentials, keyStore, inbox, log, settings, simulator, storedMessage, logger } = options
+  const { credentials, keyStore, inbox, order, log, settings, simulator, storedMessage, logger } = options
   if (simulator) WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(simulator.rootKey)
   const stanzas = new StanzaIndex()
   const config: Omit<Parameters<typeof makeWASocket>[0], 'auth'> = {
@@ -73,7 +74,7 @@ export const createSocketFactory = (options: SocketFactoryOptions): (() => WASoc
     holdUntilDurable(raw, log)
     closePromptly(raw)
     unbuffer(socket.ev)
-    socket.ws.prependListener('CB:message', (node: BinaryNode) => stanzas.add(node))
+    order.apply(socket.ws, (node) => stanzas.add(node))
     return socket
   }
 }
