@@ -6,15 +6,19 @@ import type { Identities } from './identities.ts'
 export type ReceiptReportInput = Extract<NodeEventInput, { type: 'receipt' }>
 
 /** receipt types that tell of our messages; the others are for our own devices or for Signal */
-const statuses = { '': 'delivered', read: 'read', played: 'played' } as const
+const statuses = new Map<string, ReceiptReportInput['status']>([
+  ['', 'delivered'],
+  ['read', 'read'],
+  ['played', 'played'],
+])
 
 /** Ticks, from the stanza itself: Baileys merges and drops the events that it makes of it. */
 export const receiptReportOf = (
   { attrs, content }: BinaryNode,
   { me, identities }: { me: Address; identities: Pick<Identities, 'lidOf' | 'pnOf'> },
 ): ReceiptReportInput | undefined => {
-  const type = attrs.type ?? ''
-  if (!(type in statuses) || !attrs.from || !attrs.id) return undefined
+  const status = statuses.get(attrs.type ?? '')
+  if (!status || !attrs.from || !attrs.id) return undefined
   const reader = attrs.participant ? addressOf(attrs.participant, undefined, identities) : undefined
   const chat = addressOf(attrs.from, attrs.sender_pn ?? attrs.sender_lid, identities)
   // our own other devices read as well, which is no tick
@@ -23,7 +27,7 @@ export const receiptReportOf = (
   return {
     type: 'receipt',
     ids: [...new Set([attrs.id, ...listedIds(content)])],
-    status: statuses[type as keyof typeof statuses],
+    status,
     chat,
     ...(reader ? { reader } : {}),
     timestamp: Number.isSafeInteger(time) && time > 0 ? time : Math.floor(Date.now() / 1000),
