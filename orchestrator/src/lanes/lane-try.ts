@@ -1,0 +1,123 @@
+import type { Pool, PoolClient } from 'pg'
+import { inTransaction, type Queryable } from '../db/database.ts'
+import { oneLine } from '../db/startup-error.ts'
+import { type Advance, type Claim, finish, release } from './claims.ts'
+import { type LaneJob, type LaneOutcome, LeaseLostError } from './lane-job.ts'
+import type { HeldLane } from './lease-keeper.ts'
+
+declare const finished: unique symbol
+/** Proof that a handler has finished its job in a transaction of its own. */
+export interface Finished {
+  [finished]: true
+}
+
+export interface LaneTry {
+  /** aborted when the lease is lost, or when the worker stops and its patience ends */
+  signal: AbortSignal
+  /**
+   * Ends the job in the caller's READ COMMITTED transaction, so that its own writes and the end of the job are one.
+   * Put it last; return what it gives; let a failure pass, above all that of the commit.
+   * Throws `LeaseLostError`, which must undo the transaction.
+   */
+  finish(tx: Queryable, outcome: LaneOutcome): Promise<Finished>
+}
+
+/** Does a job. What it throws is a try that failed, and is tried again. */
+export type LaneHandler = (job: LaneJob, attempt: LaneTry) => Promise<LaneOutcome | Finished>
+
+export interface TryOptions {
+  pool: Pool
+  handler: LaneHandler
+  /** called in the transaction that ends a job as dead, whoever decided so: for the caller's own bookkeeping */
+  onDead: ((tx: Queryable, job: LaneJob, error: string) => Promise<void>) | undefined
+  backoffMs: (attempt: number) => number
+  onError: (error: unknown, job?: LaneJob) => void
+  leaseMs: number
+}
+
+/**
+ * One try of a lane's head, from the handler to the end of the try in Postgres.
+ * Throws `LeaseLostError` when the lane is in other hands, and what Postgres said when it cannot be told.
+ */
+export async function runTry(
+  options: TryOptions,
+  claim: Claim,
+  held: HeldLane,
+  signal: AbortSignal,
+  takeNext: () => boolean,
+): Promise<Advance> {
+  const { job } = claim
+  let inCallersTransaction: Advance | undefined
+  const end = (tx: Queryable, wanted: LaneOutcome) => endTry(options, tx, claim, wanted, takeNext())
+  const outcome = await decide(options, job, {
+    signal,
+    async finish(tx, wanted) {
+      inCallersTransaction = await end(tx, wanted)
+      return {} as Finished
+    },
+  })
+  if (!('result' in outcome) && inCallersTransaction) return inCallersTransaction
+  const settled: LaneOutcome =
+    'result' in outcome ? outcome : { result: 'retry', error: 'The handler ended without an outcome.' }
+  try {
+    return await untilExpiry(held, options, () => inOwnTransaction(options.pool, job, settled, end))
+  } catch (error) {
+    if (!(error instanceof LeaseLostError) || !inCallersTransaction) throw error
+    // The handler failed after its transaction, which was committed after all: the job has ended there. Its next head
+    // may be ours. It goes back, which fails if it is not.
+    if (inCallersTransaction.next) await release(options.pool, inCallersTransaction.next)
+    return { next: null, dueInMs: inCallersTransaction.next ? 0 : inCallersTransaction.dueInMs }
+  }
+}
+
+async function decide({ handler, onError }: TryOptions, job: LaneJob, attempt: LaneTry) {
+  // A job that lost its worker again and again has used up its tries without an end.
+  if (job.attempt > job.maxAttempts) return { result: 'dead', error: 'Its workers were lost.' } as const
+  try {
+    return await handler(job, attempt)
+  } catch (error) {
+    onError(error, job)
+    return { result: 'retry', error: oneLine(error) } as const
+  }
+}
+
+/** A death is told in the same transaction; all else is one statement. */
+function inOwnTransaction(
+  pool: Pool,
+  job: LaneJob,
+  outcome: LaneOutcome,
+  end: (tx: Queryable, outcome: LaneOutcome) => Promise<Advance>,
+): Promise<Advance> {
+  const last = outcome.result === 'retry' && job.attempt >= job.maxAttempts
+  const simple = outcome.result !== 'dead' && !last
+  return simple ? end(pool, outcome) : inTransaction(pool, (tx: PoolClient) => end(tx, outcome))
+}
+
+async function endTry(
+  { onDead, backoffMs, leaseMs }: TryOptions,
+  tx: Queryable,
+  claim: Claim,
+  wanted: LaneOutcome,
+  takeNext: boolean,
+): Promise<Advance> {
+  const { job } = claim
+  const exhausted = wanted.result === 'retry' && job.attempt >= job.maxAttempts
+  const outcome: LaneOutcome = exhausted ? { result: 'dead', error: wanted.error } : wanted
+  if (outcome.result === 'dead') await onDead?.(tx, job, outcome.error)
+  const again = outcome.result === 'retry' || outcome.result === 'wait'
+  const retryMs = again ? (outcome.afterMs ?? backoffMs(job.attempt)) : 0
+  return finish(tx, claim, outcome, { retryMs, takeNext, leaseMs })
+}
+
+/** The work is done and only its record is missing: a short failure of Postgres must not make it be done again. */
+async function untilExpiry<T>(held: HeldLane, { onError }: TryOptions, write: () => Promise<T>): Promise<T> {
+  for (let pauseMs = 50; ; pauseMs *= 2) {
+    try {
+      return await write()
+    } catch (error) {
+      if (error instanceof LeaseLostError || Date.now() + pauseMs > held.expiresAt()) throw error
+      onError(error)
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+    }
+  }
+}

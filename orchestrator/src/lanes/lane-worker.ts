@@ -1,0 +1,182 @@
+import type { Pool } from 'pg'
+import type { Queryable } from '../db/database.ts'
+import { backoffMs } from './backoff.ts'
+import { type Claim, claim, dueInMs, release } from './claims.ts'
+import { type LaneJob, LeaseLostError } from './lane-job.ts'
+import { type LaneHandler, runTry, type TryOptions } from './lane-try.ts'
+import { LeaseKeeper } from './lease-keeper.ts'
+import { WakeUps } from './wake-ups.ts'
+
+export interface LaneWorkerOptions {
+  pool: Pool
+  /** serves the lanes whose key begins with this and a colon */
+  queue: string
+  handler: LaneHandler
+  /** called in the transaction that ends a job as dead: for the caller's own bookkeeping */
+  onDead?: (tx: Queryable, job: LaneJob, error: string) => Promise<void>
+  /** told of every failure: what a handler threw (`job` given), a lease lost, Postgres out of reach */
+  onError: (error: unknown, job?: LaneJob) => void
+  /** lanes that run at a time; default 16. Keep the pool larger than what the handlers and this need */
+  concurrency?: number
+  /** how long a lost worker's lanes stay closed; default 30 s. Renewed while a job runs */
+  leaseMs?: number
+  /** how often it looks by itself; default 1 s. Wake-ups are quicker */
+  pollMs?: number
+  /** how long a failed job waits; default 1 s, doubling, at most 5 min, less a random part */
+  backoffMs?: (attempt: number) => number
+}
+
+/** After so many jobs a lane lets others go first, if others wait for a slot. */
+const FAIR_RUN = 32
+
+/** Runs the jobs of a queue's lanes. Any number of workers may serve one queue, in any number of processes. */
+export class LaneWorker {
+  private readonly options: TryOptions & { queue: string; concurrency: number; pollMs: number }
+  private readonly keeper: LeaseKeeper
+  private readonly wakeUps: WakeUps
+  private readonly running = new Set<Promise<void>>()
+  private readonly aborted = new AbortController()
+  private state: 'new' | 'started' | 'stopping' = 'new'
+  private pump: Promise<void> | undefined
+  private again = false
+  /** every slot is taken, and there may be more to do */
+  private full = false
+  private ticking: Promise<void> | undefined
+  private poll: NodeJS.Timeout | undefined
+  private early: { at: number; timer: NodeJS.Timeout } | undefined
+
+  constructor(options: LaneWorkerOptions) {
+    const { pool, onError, leaseMs = 30_000 } = options
+    this.options = {
+      onDead: undefined,
+      concurrency: 16,
+      pollMs: 1000,
+      backoffMs,
+      ...options,
+      leaseMs,
+    }
+    this.keeper = new LeaseKeeper(pool, leaseMs, onError)
+    this.wakeUps = new WakeUps(pool, (queue) => {
+      if (queue === options.queue) this.wake()
+    })
+  }
+
+  start(): void {
+    if (this.state !== 'new') throw new Error('A lane worker starts once.')
+    this.state = 'started'
+    this.ticking = this.tick()
+  }
+
+  /** Looks for work now: call it right after a commit that enqueued, redrove or resumed. Cheap, and never too often. */
+  wake(): void {
+    if (this.state !== 'started') return
+    this.again = true
+    this.pump ??= this.claimAll().finally(() => {
+      this.pump = undefined
+      if (this.again) this.wake() // somebody called while it was already ending
+    })
+  }
+
+  /**
+   * Begins nothing more and waits for what runs; after `graceMs` it aborts the tries' signals and waits no longer.
+   * True when all has ended; otherwise leases run out by themselves, and others go on.
+   */
+  async stop(graceMs: number): Promise<boolean> {
+    this.state = 'stopping'
+    clearTimeout(this.poll)
+    clearTimeout(this.early?.timer)
+    await this.ticking
+    this.wakeUps.stop()
+    await this.pump
+    const ended = Promise.all(this.running).then(() => true)
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), graceMs)
+    })
+    const inTime = await Promise.race([ended, late])
+    clearTimeout(timer)
+    if (!inTime) this.aborted.abort(new Error('The worker stops.'))
+    return inTime
+  }
+
+  /** The safety net: finds what no wake-up told of, and knows when the next lane is due. */
+  private async tick(): Promise<void> {
+    const { pool, queue, pollMs, onError } = this.options
+    try {
+      await this.wakeUps.listen()
+      this.wake()
+      this.wakeIn(await dueInMs(pool, queue))
+    } catch (error) {
+      onError(error)
+    }
+    if (this.state !== 'started') return
+    this.poll = setTimeout(() => {
+      this.ticking = this.tick()
+    }, pollMs)
+  }
+
+  /** Wakes when a lane is due, if that is before the next poll. */
+  private wakeIn(ms: number | null): void {
+    if (ms === null || ms > this.options.pollMs || this.state !== 'started') return
+    const at = Date.now() + Math.max(ms, 0)
+    if (this.early && this.early.at <= at) return
+    clearTimeout(this.early?.timer)
+    // Timers may fire a millisecond early.
+    const timer = setTimeout(() => {
+      this.early = undefined
+      this.wake()
+    }, Math.max(ms, 0) + 1)
+    this.early = { at, timer }
+  }
+
+  private async claimAll(): Promise<void> {
+    const { pool, queue, concurrency, leaseMs, onError } = this.options
+    try {
+      while (this.again && this.state === 'started') {
+        this.again = false
+        const free = concurrency - this.running.size
+        const claimedAt = Date.now()
+        const claims = free ? await claim(pool, queue, free, leaseMs) : []
+        this.full = claims.length === free
+        for (const claimed of claims) {
+          const lane = this.runLane(claimed, claimedAt)
+          this.running.add(lane)
+          void lane.finally(() => {
+            this.running.delete(lane)
+            if (this.full) this.wake()
+          })
+        }
+      }
+    } catch (error) {
+      onError(error)
+    }
+  }
+
+  /** Runs a lane's jobs one after the other under one lease, until it is empty, must wait, or others should go. */
+  private async runLane(first: Claim, claimedAt: number): Promise<void> {
+    const { onError, pool } = this.options
+    const held = this.keeper.hold(first.job.key, first.lease, claimedAt)
+    const signal = AbortSignal.any([held.signal, this.aborted.signal])
+    let current: Claim | null = first
+    let begun = 0
+    const takeNext = () =>
+      this.state === 'started' && (begun < FAIR_RUN || this.running.size < this.options.concurrency)
+    try {
+      while (current) {
+        if (this.state !== 'started') {
+          await release(pool, current)
+          return
+        }
+        begun += 1
+        const { next, dueInMs } = await runTry(this.options, current, held, signal, takeNext)
+        current = next
+        this.wakeIn(dueInMs)
+      }
+    } catch (error) {
+      if (error instanceof LeaseLostError) onError(error, current?.job)
+      else onError(error)
+    } finally {
+      held.letGo()
+    }
+  }
+}
