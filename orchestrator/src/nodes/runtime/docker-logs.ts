@@ -14,6 +14,7 @@ const maxTail = 10_000
 const maxLineBytes = 64 * 1024
 const maxFrameBytes = 1024 * 1024
 const reopenAfterMs = 1_000
+const everything = { stdout: true, stderr: true, timestamps: true } as const
 
 /** Each line with the engine's own time, finer than a Date and ordered as text. */
 interface StampedLine extends LogLine {
@@ -29,36 +30,46 @@ export interface LogSource {
 }
 
 export async function* containerLogs(source: LogSource, options: LogOptions): AsyncGenerator<LogLine> {
-  const { tail, since, follow, signal } = options
-  const selection = { stdout: true, stderr: true, timestamps: true, tail: Math.min(tail ?? maxTail, maxTail) }
-  if (!follow) {
-    const whole = await source.container.logs({ ...selection, since: secondsOf(since), follow: false })
-    yield* withoutStamps(logLines(whole.length > 0 ? [whole] : []))
-    return
-  }
+  const { follow, signal } = options
+  const { lines, wanted } = await history(source.container, options)
+  let last = lines.at(-1)?.stamp ?? ''
+  yield* lines.slice(Math.max(0, lines.length - wanted)).map(withoutStamp)
 
-  let last = ''
-  let opened = false
-  while (!signal?.aborted) {
+  while (follow && !signal?.aborted) {
     const since = secondsOf(last || options.since)
-    const from = { ...selection, since, tail: last ? undefined : selection.tail }
+    const known = last
+    let repeating = true
     let brokenOff = false
     try {
-      const stream = await source.streamed.logs({ ...from, follow: true })
-      opened = true
+      const stream = await source.streamed.logs({ ...everything, since, follow })
       for await (const line of followedLines(stream as Readable, signal)) {
-        if (line.stamp <= last) continue
-        last = line.stamp
+        // Only what was read before: later on, lines of the two streams may be a little out of order.
+        repeating &&= line.stamp <= known
+        if (repeating) continue
+        if (line.stamp > last) last = line.stamp
         yield withoutStamp(line)
       }
     } catch (error) {
-      if (!opened || statusOf(error) !== undefined) throw error
+      if (statusOf(error) !== undefined) throw error
       brokenOff = true
     }
     // A stream that broke off may have left lines behind, also of a node that has ended since.
     if (signal?.aborted || (!brokenOff && !(await source.isRunning()))) return
     await delay(reopenAfterMs, undefined, { ref: false })
   }
+}
+
+/**
+ * The lines until now, and how many of the last are wanted; when the caller goes on to follow, without a last one that
+ * is not yet whole. The engine counts the pieces of a long line one by one, so more are asked for than are wanted.
+ */
+async function history(container: Docker.Container, { tail, since, follow }: LogOptions) {
+  const wanted = Math.min(tail ?? maxTail, maxTail)
+  const selection = { ...everything, tail: 2 * wanted + 16, since: secondsOf(since), follow: false as const }
+  const log = await container.logs(selection)
+  const lines: StampedLine[] = []
+  for await (const line of logLines(log.length > 0 ? [log] : [], { unfinished: !follow })) lines.push(line)
+  return { lines, wanted }
 }
 
 async function* followedLines(stream: Readable, signal?: AbortSignal): AsyncGenerator<StampedLine> {
@@ -80,6 +91,7 @@ async function* followedLines(stream: Readable, signal?: AbortSignal): AsyncGene
 /** The lines in a stream of frames. */
 export async function* logLines(
   chunks: AsyncIterable<Buffer> | Iterable<Buffer>,
+  { unfinished = true } = {},
 ): AsyncGenerator<StampedLine> {
   const partial = {
     stdout: undefined as StampedLine | undefined,
@@ -96,7 +108,7 @@ export async function* logLines(
     if (ended) line.text = line.text.slice(0, -1)
     yield line
   }
-  for (const line of [partial.stdout, partial.stderr]) if (line) yield line
+  for (const line of [partial.stdout, partial.stderr]) if (line && unfinished) yield line
 }
 
 async function* frames(chunks: AsyncIterable<Buffer> | Iterable<Buffer>) {
@@ -112,10 +124,6 @@ async function* frames(chunks: AsyncIterable<Buffer> | Iterable<Buffer>) {
       rest = rest.subarray(8 + length)
     }
   }
-}
-
-async function* withoutStamps(lines: AsyncIterable<StampedLine>): AsyncGenerator<LogLine> {
-  for await (const line of lines) yield withoutStamp(line)
 }
 
 const withoutStamp = ({ at, stream, text }: StampedLine): LogLine => ({ at, stream, text })

@@ -18,7 +18,7 @@ import { connectEngine, detectEngine } from './engine.ts'
 import { type EngineProxy, proxyEngine } from './engine-proxy.ts'
 import { ensureImage } from './image.ts'
 import type { NodeExit } from './runtime.ts'
-import { ask, newSpec, reaches, runtimeContract, startHealthy, textsOf } from './runtime-contract.ts'
+import { ask, newSpec, reaches, runtimeContract, startHealthy } from './runtime-contract.ts'
 
 const tag = `palomar/session-node-fixture:${runId}`
 const docker = connectEngine()
@@ -179,15 +179,20 @@ describeWithEngine('the docker driver', () => {
     const exits: NodeExit[] = []
     runtime.watch((exit) => exits.push(exit))
     const { handle, address } = await startHealthy(runtime)
-    const following = textsOf(runtime.logs(handle, { follow: true }))
+    const seen: string[] = []
+    const following = (async () => {
+      for await (const line of runtime.logs(handle, { follow: true })) seen.push(JSON.parse(line.text).text)
+    })()
     await ask(address, 'print', { text: 'before' })
+    await vi.waitFor(() => expect(seen).toEqual(['listening', 'before']), 10_000)
     proxy.cut()
     expect(await runtime.inspect(handle)).toMatchObject({ status: 'unknown' })
     await vi.waitFor(() => expect(breaks).not.toEqual([]), 10_000)
     await ask(address, 'print', { text: 'meanwhile' })
     await ask(address, 'exit', { code: '5' })
     proxy.restore()
-    expect(await following).toEqual(['listening', 'before', 'meanwhile'])
+    await following
+    expect(seen).toEqual(['listening', 'before', 'meanwhile'])
     await vi.waitFor(() => expect(exits).toMatchObject([{ handle, exitCode: 5 }]), 10_000)
     await runtime.stop(handle, 0)
   })

@@ -151,7 +151,7 @@ export class DockerRuntime implements Runtime {
 
   watch(onExit: (exit: NodeExit) => void): () => void {
     this.#listeners.add(onExit)
-    const onError = this.#options.onError ?? (() => undefined)
+    const onError = this.#options.onError ?? warn
     this.#watching ??= watchDeaths(
       this.#streams,
       this.#options.installation,
@@ -300,3 +300,5 @@ export class DockerRuntime implements Runtime {
 
 /** The engine puts a slash before names. */
 const nameOf = (name: string | undefined) => (name ?? '').replace(/^\//, '')
+
+const warn = (error: unknown) => process.emitWarning(error instanceof Error ? error : String(error))

@@ -26,7 +26,7 @@ const actions = {
   '/print': ({ text, stream = 'stdout', count = 1 }) => {
     for (let i = 1; i <= count; i++) log(count > 1 ? `${text} ${i}` : text, stream)
   },
-  '/raw': ({ text, stream = 'stdout' }) => process[stream].write(`${text}\n`) && undefined,
+  '/print-long': ({ length }) => log('x'.repeat(Number(length))),
   '/exit': ({ code }) => void setImmediate(() => process.exit(Number(code))),
   '/ignore-sigterm': () =>
     void process.removeAllListeners('SIGTERM').on('SIGTERM', () => log('SIGTERM ignored')),

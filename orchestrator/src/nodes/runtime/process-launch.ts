@@ -42,7 +42,7 @@ export async function launch(
     writeState(folder, state)
     const told = { ...state, port: await port }
     writeState(folder, told)
-    child.disconnect()
+    if (child.connected) child.disconnect()
     child.unref()
     return { state: told, exited, hold: () => child.ref() }
   } catch (error) {

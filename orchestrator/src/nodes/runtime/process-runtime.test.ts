@@ -190,11 +190,16 @@ test('a program that only starts and stops nodes ends by itself, not before', {
 })
 
 test.runIf(process.platform === 'linux')('a zombie is not alive', async () => {
-  // The shell's child ends at once, and the program that takes the shell's place never asks for it.
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  // `sleep` takes the shell's place, and never asks for the child that the shell has left to it.
+  const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   try {
     const [line] = await once(createInterface({ input: parent.stdout }), 'line')
     const pid = Number(line)
+    await vi.waitFor(async () => expect(await readFile(`/proc/${parent.pid}/comm`, 'utf8')).toBe('sleep\n'))
+    expect(await identityOf(pid)).toBeDefined()
+    process.kill(pid, 'SIGKILL')
     await vi.waitFor(async () => expect(await readFile(`/proc/${pid}/stat`, 'utf8')).toMatch(/^\d+ \(.*\) Z/))
     expect(await identityOf(pid)).toBeUndefined()
     expect(await identityOf(parent.pid ?? 0)).toBeDefined()

@@ -184,6 +184,7 @@ export function runtimeContract(name: string, subject: ContractSubject, traits: 
       for await (const line of runtime.logs(handle, { tail: 4 })) streams.push(line.stream)
       expect(streams).toEqual(['stderr', 'stdout', 'stdout', 'stdout'])
       expect(await textsOf(runtime.logs(handle, { follow: true, tail: 1 }))).toEqual(['late 3'])
+      expect(await textsOf(runtime.logs(handle, { follow: true, tail: 0 }))).toEqual([])
     })
 
     test('followed logs come as they are written, and end with the node', async () => {
@@ -243,6 +244,17 @@ export function runtimeContract(name: string, subject: ContractSubject, traits: 
     })
 
     if (!traits.real) return
+
+    test('a line longer than any buffer on its way comes whole', async () => {
+      const { handle, address } = await startHealthy(runtime)
+      await ask(address, 'print-long', { length: '50000' })
+      await ask(address, 'print', { text: 'next' })
+      await ask(address, 'exit', { code: '0' })
+      await reaches(runtime, handle, 'exited')
+      const lines = ['x'.repeat(50_000), 'next']
+      expect(await textsOf(runtime.logs(handle, { tail: 2 }))).toEqual(lines)
+      expect(await textsOf(runtime.logs(handle, { tail: 2, follow: true }))).toEqual(lines)
+    })
 
     test('a node that fills its heap is said to have run out of memory', async () => {
       const { handle, address } = await startHealthy(runtime)
