@@ -42,8 +42,8 @@ import { createReconciler } from './sessions/reconciler.ts'
 import { createSessionChanges } from './sessions/session-changes.ts'
 import { createSessionLogs } from './sessions/session-logs.ts'
 import { createIdentity, ensureFirstTenant } from './tenants/identity.ts'
+import { createTickets } from './tenants/tickets.ts'
 import { createGateway } from './ws/gateway.ts'
-import { createTickets } from './ws/tickets.ts'
 
 const DRAIN_MS = 10_000
 const SWEEP_MS = 10 * 60_000

@@ -7,7 +7,6 @@ import type { StoredEvent } from '../events/types.ts'
 import { createLogger } from '../logger.ts'
 import { createMetrics } from '../metrics.ts'
 import { createGateway, type Gateway } from './gateway.ts'
-import { createTickets } from './tickets.ts'
 
 const account = '0190a0a0-0000-7000-8000-000000000001'
 const other = '0190a0a0-0000-7000-8000-000000000002'
@@ -133,16 +132,4 @@ test('a message that is not a subscription closes the client with the reason', a
   const { socket } = await connect(url, 'a')
   socket.send('{"type":"nope"}')
   expect((await once(socket, 'close'))[0]).toBe(1008)
-})
-
-test('a ticket opens once, and not after its time', () => {
-  let now = 0
-  const tickets = createTickets(() => now)
-  const caller = { tenantId: 'a', keyId: 'k', scopes: ['read'] as const }
-  const { ticket } = tickets.issue(caller)
-  expect(tickets.redeem(ticket)).toBe(caller)
-  expect(tickets.redeem(ticket)).toBeNull()
-  const late = tickets.issue(caller).ticket
-  now = 31_000
-  expect(tickets.redeem(late)).toBeNull()
 })

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Tickets } from '../../ws/tickets.ts'
+import type { Tickets } from '../../tenants/tickets.ts'
 import { type AnyRoute, route } from '../route.ts'
 
 export function ticketRoutes(tickets: Tickets): AnyRoute[] {

@@ -1,6 +1,6 @@
 /** One-time tickets: a browser cannot set headers on a WebSocket, and a key must not stand in a URL. */
 import { randomBytes } from 'node:crypto'
-import type { Caller } from '../tenants/identity.ts'
+import type { Caller } from './identity.ts'
 
 export interface Tickets {
   issue(caller: Caller): { ticket: string; expires_at: string }
