@@ -187,11 +187,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       })
       await pass().catch((error) => logger.error('a pass of the reconciler failed', { error }))
       const rest = new AbortController()
-      signal.addEventListener('abort', () => rest.abort(), { signal: rest.signal })
-      await Promise.race([
-        woken,
-        delay(reconcileMs, undefined, { signal: rest.signal }).catch(() => undefined),
-      ])
+      const over = AbortSignal.any([signal, rest.signal])
+      await Promise.race([woken, delay(reconcileMs, undefined, { signal: over }).catch(() => undefined)])
       rest.abort()
     }
   }
