@@ -10,6 +10,7 @@ import type { Caller, Scope } from '../tenants/identity.ts'
 type Parsed<T> = T extends ZodType ? z.output<T> : undefined
 
 export interface Reply {
+  /** 400 and above: the body is a problem document */
   status: number
   body?: unknown
   headers?: Record<string, string>
@@ -110,10 +111,11 @@ function handlerOf(definition: AnyRoute): RequestHandler {
       signal: gone.signal,
     })
     if (!reply) return
-    res.status(reply.status)
+    res.status(reply.status).type('application/json')
     if (reply.headers) res.set(reply.headers)
+    if (reply.status >= 400) res.type('application/problem+json')
     if (reply.body === undefined) res.end()
-    else res.json(reply.body)
+    else res.send(JSON.stringify(reply.body))
   }
 }
 
