@@ -1,6 +1,5 @@
 /** The ordered log of what happened: written in the transaction that made it happen, broadcast after its commit. */
-import type { PoolClient } from 'pg'
-import { prepared } from '../db/database.ts'
+import { prepared, type Queryable } from '../db/database.ts'
 import { postgresJson } from './postgres-json.ts'
 import type { NewEvent, StoredEvent } from './types.ts'
 
@@ -15,7 +14,7 @@ const insert = prepared<{ id: string; created_at: Date }>(
 )
 
 /** Appends in the order given. What comes back is for `FanOut.publish`, once the transaction has committed. */
-export async function appendEvents(tx: PoolClient, events: NewEvent[]): Promise<StoredEvent[]> {
+export async function appendEvents(tx: Queryable, events: NewEvent[]): Promise<StoredEvent[]> {
   if (events.length === 0) return []
   const rows = await insert(tx, [
     events.map((event) => event.tenantId),

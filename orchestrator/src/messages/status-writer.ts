@@ -1,6 +1,5 @@
 /** Facts about messages of ours, written: `advance` decides under the rows' locks, so writers cannot undo each other. */
-import type { ClientBase } from 'pg'
-import { prepared } from '../db/database.ts'
+import { prepared, type Queryable } from '../db/database.ts'
 import type { NewEvent } from '../events/types.ts'
 import { statusEvents } from './message-events.ts'
 import { type MessageRow, messageColumns, messageTables } from './message-view.ts'
@@ -31,7 +30,7 @@ const write = prepared(
 
 /** Applies the facts in order. Returns the events of what changed; facts about messages we do not have are dropped. */
 export async function writeFacts(
-  tx: ClientBase,
+  tx: Queryable,
   accountId: string,
   facts: readonly Fact[],
 ): Promise<NewEvent[]> {

@@ -1,0 +1,68 @@
+/** All that one try of a send needs to know, in one statement. */
+import { type Content, type SendCommandInput, textContent } from '@palomar/session-node/contract'
+import { prepared, type Queryable } from '../db/database.ts'
+import type { SessionState } from '../sessions/state-table.ts'
+import type { MessageStatus } from './status.ts'
+
+export interface SendWork {
+  tenantId: string
+  accountId: string
+  conversationId: string
+  waId: string
+  status: MessageStatus
+  content: Content
+  raw: Buffer | null
+  context: { message_id: string; from?: string } | null
+  quotedRaw: Buffer | null
+  quotedAuthor: string | null
+  jid: string
+  pn: string | null
+  lid: string | null
+  /** the recipient is to be looked up first */
+  unresolved: boolean
+  sessionId: string
+  sessionState: SessionState
+  nodeId: string | null
+  nodeAddress: string | null
+}
+
+const read = prepared<SendWork>(
+  'send_work',
+  `select m.tenant_id as "tenantId", m.account_id as "accountId", m.conversation_id as "conversationId",
+     m.wa_id as "waId", m.status, m.content, m.raw, m.context, q.raw as "quotedRaw", q.author as "quotedAuthor",
+     c.jid, c.pn, c.lid, c.kind = 'person' and c.resolved_at is null as unresolved,
+     s.id as "sessionId", s.state as "sessionState", n.id as "nodeId", n.address as "nodeAddress"
+   from message m
+     join conversation c on c.id = m.conversation_id
+     join session s on s.account_id = m.account_id
+     left join lateral (select id, address from node
+       where session_id = s.id and status = 'running' order by started_at desc limit 1) n on true
+     left join lateral (select raw, author from message
+       where account_id = m.account_id and wa_id = m.context->>'message_id'
+       order by conversation_id = m.conversation_id desc limit 1) q on m.context is not null
+   where m.id = $1`,
+)
+
+/** Undefined when the message, or its account, is gone. */
+export async function readSendWork(db: Queryable, messageId: string): Promise<SendWork | undefined> {
+  return (await read(db, [messageId]))[0]
+}
+
+export function commandOf(work: SendWork, ackTimeoutMs: number): SendCommandInput {
+  return {
+    id: work.waId,
+    to: { jid: work.jid, pn: work.pn ?? undefined, lid: work.lid ?? undefined },
+    resolve: work.unresolved,
+    content: textContent.parse(work.content),
+    context: work.context
+      ? {
+          message_id: work.context.message_id,
+          from_me: work.quotedAuthor === 'me',
+          participant: work.context.from,
+          raw: work.quotedRaw?.toString('base64'),
+        }
+      : undefined,
+    raw: work.raw?.toString('base64'),
+    ack_timeout_ms: ackTimeoutMs,
+  }
+}

@@ -1,0 +1,51 @@
+/** The lanes of outgoing messages at work. */
+import type { Database } from '../db/database.ts'
+import { resumeLane } from '../lanes/lane-control.ts'
+import { LaneWorker } from '../lanes/lane-worker.ts'
+import type { Logger } from '../logger.ts'
+import { createDispatcher, type DispatcherOptions } from './dispatcher.ts'
+import { laneOf, SEND_QUEUE } from './send-job.ts'
+
+export interface SendWorkerOptions extends DispatcherOptions {
+  /** accounts that send at a time; default 16 */
+  concurrency?: number
+  leaseMs?: number
+}
+
+export interface SendWorker {
+  start(): void
+  /** there is something to send */
+  wake(): void
+  /** The account's session is connected: what waited for it goes on. Never throws; a failure is logged. */
+  resume(accountId: string): Promise<void>
+  /** False when a send was still under way after the time; it is tried again under its id by whoever comes next. */
+  stop(graceMs: number): Promise<boolean>
+}
+
+export function createSendWorker(options: SendWorkerOptions): SendWorker {
+  const { database, logger, concurrency = 16, leaseMs = 30_000 } = options
+  const worker = new LaneWorker({
+    pool: database.pool,
+    queue: SEND_QUEUE,
+    ...createDispatcher(options),
+    concurrency,
+    leaseMs,
+    onError: (error, job) =>
+      logger.error('a lane of outgoing messages failed', { error, job_id: job?.id, lane: job?.key }),
+  })
+  return {
+    start: () => worker.start(),
+    wake: () => worker.wake(),
+    resume: (accountId) => resume(database, logger, accountId).then(() => worker.wake()),
+    stop: (graceMs) => worker.stop(graceMs),
+  }
+}
+
+async function resume({ pool }: Database, logger: Logger, accountId: string): Promise<void> {
+  try {
+    await resumeLane(pool, laneOf(accountId))
+  } catch (error) {
+    // The pause has an end of its own.
+    logger.error('a lane could not be resumed', { account_id: accountId, error })
+  }
+}
