@@ -108,3 +108,14 @@ function portOf(address: string): number | null {
   const { port, protocol } = new URL(address)
   return Number(port) || (protocol === 'http:' ? 80 : null)
 }
+
+/** The last lines of the session's nodes that are over, oldest first. */
+export async function readEndedLogs(db: Queryable, sessionId: string): Promise<LogLine[]> {
+  const { rows } = await db.query<{ lines: (Omit<LogLine, 'at'> & { at: string })[] }>({
+    text: `select last_logs as lines from node
+      where session_id = $1 and status in ('exited', 'stopped') and last_logs is not null
+      order by started_at, id`,
+    values: [sessionId],
+  })
+  return rows.flatMap((row) => row.lines.map((line) => ({ ...line, at: new Date(line.at) })))
+}
