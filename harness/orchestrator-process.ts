@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url'
 export interface OrchestratorProcess {
   readonly url: string
   readonly pid: number
+  /** false once it has ended, whoever ended it */
+  readonly running: boolean
   /** SIGKILL: nothing is drained */
   kill(): Promise<void>
   /** SIGTERM, and waits for the drain */
@@ -92,6 +94,9 @@ export async function startOrchestratorProcess(
     url,
     get pid() {
       return child?.pid ?? 0
+    },
+    get running() {
+      return child !== undefined && child.exitCode === null && child.signalCode === null
     },
     start,
     stop: () => end('SIGTERM'),

@@ -20,12 +20,13 @@ export interface PalomarEvent {
 export interface PalomarClient {
   readonly url: string
   readonly key: string
-  /** any status is an answer; a network failure throws */
+  /** any status is an answer; a network failure throws, and so does the signal */
   request<T = Record<string, unknown>>(
     method: string,
     path: string,
     body?: unknown,
     headers?: Record<string, string>,
+    signal?: AbortSignal,
   ): Promise<Answer<T>>
   /** throws when the status is not 2xx, with the problem's detail */
   ok<T = Record<string, unknown>>(
@@ -41,10 +42,12 @@ export function palomarClient(url: string, key: string): PalomarClient {
     method: string,
     path: string,
     body?: unknown,
-    headers = {},
+    headers: Record<string, string> = {},
+    signal?: AbortSignal,
   ) => {
     const response = await fetch(url + path, {
       method,
+      ...(signal ? { signal } : {}),
       headers: {
         authorization: `Bearer ${key}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
