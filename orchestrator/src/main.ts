@@ -151,7 +151,7 @@ async function start(config: Config, logger: Logger, undo: Undo): Promise<void> 
       ...sessionRoutes({
         lifecycle,
         pairing: createPairing({ ...transactions, clients, reconciler }),
-        logs: createSessionLogs({ database, runtime, changes }),
+        logs: createSessionLogs({ database, runtime, changes, logger }),
       }),
       ...messageRoutes(messages),
       ...conversationRoutes(messages),

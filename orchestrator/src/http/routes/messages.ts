@@ -1,13 +1,14 @@
 /** Sending, and one message's state. */
 import { z } from 'zod'
 import { PalomarError } from '../../errors.ts'
+import { deadLetterPage } from '../../messages/dead-letters.ts'
 import { bulkInput, messageInput } from '../../messages/message-input.ts'
 import { type Message, messageSchema } from '../../messages/message-schemas.ts'
 import type { Messages } from '../../messages/messages.ts'
 import { problemOf } from '../error-handler.ts'
 import { idempotencyOf } from '../idempotency-header.ts'
 import { type AnyRoute, parsePart, type Reply, route } from '../route.ts'
-import { idParams } from './schemas.ts'
+import { cursorQuery, idParams } from './schemas.ts'
 
 const flag = z.enum(['true', 'false']).default('false')
 const sendQuery = z.strictObject({
@@ -104,7 +105,7 @@ export function messageRoutes(messages: Messages): AnyRoute[] {
           idempotency,
         })
         if ('answer' in accepted) return { ...accepted.answer, headers: { 'Idempotent-Replayed': 'true' } }
-        const results = accepted.messages.map((one) =>
+        const results = accepted.results.map((one) =>
           one instanceof PalomarError
             ? { status: one.status, error: problemOf(one) }
             : { status: 202, correlation_id: one.correlation_id, message: one },
@@ -151,6 +152,32 @@ export function messageRoutes(messages: Messages): AnyRoute[] {
       handler: async ({ params, caller }) => ({
         status: 202,
         body: await messages.retry(caller.tenantId, params.id),
+      }),
+    }),
+    route({
+      method: 'get',
+      path: '/api/dead-letters',
+      summary: 'Messages whose tries are used up, the latest first',
+      tag: 'Messages',
+      scope: 'read',
+      query: cursorQuery,
+      responses: { 200: { description: 'A page', schema: deadLetterPage } },
+      handler: async ({ query, caller }) => ({
+        status: 200,
+        body: await messages.listDeadLetters(caller.tenantId, query),
+      }),
+    }),
+    route({
+      method: 'post',
+      path: '/api/dead-letters/{id}/redrive',
+      summary: 'Give a dead letter its tries again, before what came after it',
+      tag: 'Messages',
+      scope: 'send',
+      params: z.object({ id: z.string().regex(/^\d{1,19}$/) }),
+      responses: { 202: { description: 'It waits to be sent again', schema: messageSchema } },
+      handler: async ({ params, caller }) => ({
+        status: 202,
+        body: await messages.redriveDeadLetter(caller.tenantId, params.id),
       }),
     }),
   ]

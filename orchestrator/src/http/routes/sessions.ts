@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { LogLine } from '../../nodes/runtime/runtime.ts'
 import type { Lifecycle } from '../../sessions/lifecycle.ts'
 import type { Pairing } from '../../sessions/pairing.ts'
-import type { SessionLogs } from '../../sessions/session-logs.ts'
+import type { createSessionLogs } from '../../sessions/session-logs.ts'
 import { type AnyRoute, route } from '../route.ts'
 import { idParams, pairingCodeBody, pairingCodeSchema, qrSchema, sessionSchema } from './schemas.ts'
 
@@ -21,7 +21,7 @@ const timestamped = ({ at, text }: LogLine) => `${at.toISOString()} ${text}\n`
 export function sessionRoutes(rooms: {
   lifecycle: Lifecycle
   pairing: Pairing
-  logs: SessionLogs
+  logs: ReturnType<typeof createSessionLogs>
 }): AnyRoute[] {
   const { lifecycle, pairing, logs } = rooms
   const session = { 200: { description: 'The session', schema: sessionSchema } }
@@ -139,15 +139,14 @@ export function sessionRoutes(rooms: {
       query: logsQuery,
       responses: { 200: { description: 'Lines', schema: z.string(), contentType: 'text/plain' } },
       handler: async ({ params, query, caller, res, signal }) => {
-        const lines = await logs.open(
-          { tenantId: caller.tenantId, accountId: params.id },
-          {
-            tail: query.tail,
-            ...(query.since ? { since: new Date(query.since) } : {}),
-            follow: query.follow === 'true',
-            signal,
-          },
-        )
+        const account = { tenantId: caller.tenantId, accountId: params.id }
+        await lifecycle.readSession(account)
+        const lines = logs(account, {
+          tail: query.tail,
+          ...(query.since ? { since: new Date(query.since) } : {}),
+          follow: query.follow === 'true',
+          signal,
+        })
         res.type('text/plain').set('Cache-Control', 'no-store').set('X-Accel-Buffering', 'no')
         res.flushHeaders()
         for await (const line of lines) {

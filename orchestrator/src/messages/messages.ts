@@ -1,0 +1,89 @@
+/** The room's own construction: its parts, put together for the edges and for `main.ts`. */
+import type { Config } from '../config.ts'
+import type { Database } from '../db/database.ts'
+import type { FanOut } from '../events/fan-out.ts'
+import { purgeLaneJobs } from '../lanes/lane-control.ts'
+import type { Logger } from '../logger.ts'
+import type { Metrics } from '../metrics.ts'
+import type { NodeClients } from '../nodes/node-clients.ts'
+import { createAcceptor } from './accept-message.ts'
+import { createCircuitBreaker } from './circuit-breaker.ts'
+import { listConversations, readConversation } from './conversation-queries.ts'
+import { listDeadLetters, redriveDeadLetter } from './dead-letters.ts'
+import { type Answer, finishKey, type IdempotencyKey, purgeKeys } from './idempotency.ts'
+import { createMessageChanges } from './message-changes.ts'
+import { listMessages, readMessage } from './message-queries.ts'
+import { createSendWorker } from './send-worker.ts'
+import { readStoredMessage } from './stored-message.ts'
+import { createEndWaiter } from './wait-for-end.ts'
+
+export interface MessagesOptions {
+  database: Database
+  fanOut: FanOut
+  clients: Pick<NodeClients, 'of'>
+  config: Config['send']
+  logger: Logger
+  metrics: Metrics
+}
+
+export type Messages = ReturnType<typeof createMessages>
+
+/** how long the job of a message that has ended is kept */
+const KEPT_JOBS_MS = 24 * 3_600_000
+
+export function createMessages(options: MessagesOptions) {
+  const { database, fanOut, config } = options
+  const worker = createSendWorker({ ...options, breaker: createCircuitBreaker(), paceMs: config.paceMs })
+  const { wake } = worker
+  const { accept, acceptMany } = createAcceptor({ database, wake })
+  const { cancel, retry } = createMessageChanges({ database, wake })
+  const waiter = createEndWaiter({ db: database.pool, fanOut })
+  // A session that is connected again goes on with what waited for it.
+  const unsubscribe = fanOut.subscribe((events) => {
+    for (const event of events) {
+      if (event.type === 'session.status.connected') void worker.resume(event.account_id)
+    }
+  })
+
+  return {
+    accept,
+    acceptMany,
+    cancel,
+    retry,
+    /** The message once it has ended, or as it is when the configured time is over or the signal aborts. */
+    waitForEnd: (tenantId: string, id: string, signal?: AbortSignal) =>
+      waiter.waitForEnd(tenantId, id, config.waitMs, signal),
+    keepAnswer: (tenantId: string, { key }: IdempotencyKey, { status, body }: Answer) =>
+      finishKey(database.pool, tenantId, key, { status, body }),
+    read: (tenantId: string, id: string) => readMessage(database.pool, tenantId, id),
+    listConversations: (tenantId: string, query: { account_id?: string; cursor?: string; limit: number }) =>
+      listConversations(database.pool, tenantId, { ...query, accountId: query.account_id }),
+    findConversation: (tenantId: string, id: string, accountId?: string) =>
+      readConversation(database.pool, tenantId, id, accountId),
+    async listMessages(
+      tenantId: string,
+      conversation: string,
+      query: { account_id?: string; cursor?: string; limit: number },
+    ) {
+      const { id } = await readConversation(database.pool, tenantId, conversation, query.account_id)
+      return listMessages(database.pool, tenantId, id, query)
+    },
+    listDeadLetters: (tenantId: string, query: { cursor?: string; limit: number }) =>
+      listDeadLetters(database.pool, tenantId, query),
+    redriveDeadLetter: (tenantId: string, id: string) =>
+      redriveDeadLetter(database.pool, { retry }, tenantId, id),
+    storedMessage: (sessionId: string, waId: string) => readStoredMessage(database.pool, sessionId, waId),
+
+    start: worker.start,
+    /** Forgets finished jobs and old idempotency keys. */
+    async sweep(): Promise<void> {
+      await purgeLaneJobs(database.pool, new Date(Date.now() - KEPT_JOBS_MS))
+      await purgeKeys(database.pool)
+    },
+    async stop(graceMs: number): Promise<void> {
+      unsubscribe()
+      waiter.close()
+      await worker.stop(graceMs)
+    },
+  }
+}
