@@ -10,6 +10,7 @@ import { chooseRuntime } from '../harness/engine.ts'
 import { type Stack, startStack } from '../harness/stack.ts'
 import { keepRecord, newFolder } from './record.ts'
 import { type Run, runChaos } from './run.ts'
+import { timelineOf } from './timeline.ts'
 
 const { values: args } = parseArgs({
   options: {
@@ -62,8 +63,20 @@ function report({ kills, pauses, cuts, evidence, verdict }: Run) {
   }
 }
 
-const SHOWN = 50
+const SHOWN = 30
+
+/** Says what is wrong with a run, each message with all that is known of it. */
+function complain({ verdict: { violations }, evidence, drained }: Run): void {
+  for (const { kind, what, message } of violations.slice(0, SHOWN)) {
+    say(`${kind}: ${message}: ${what}`)
+    for (const line of timelineOf(message, evidence)) say(`    ${line}`)
+  }
+  if (violations.length > SHOWN) say(`… and ${violations.length - SHOWN} more`)
+  for (const what of drained.stuck) say(`still on its way after ${drained.ms} ms: ${what}`)
+}
+
 let stack: Stack | undefined
+let run: Run | undefined
 let good = false
 try {
   say(`seed ${seed}, ${runtime}, ${accounts} accounts, names by ${addressing}`)
@@ -75,20 +88,18 @@ try {
     // A request that died with the orchestrator blocks its key for as long as it might have waited.
     env: { PALOMAR_SEND_WAIT_MS: '5000' },
   })
-  const run = await runChaos({ stack, seed, minutes, accounts, interrupted: interruption.signal, say })
-  const { violations } = run.verdict
-  good = violations.length === 0 && run.drained.stuck.length === 0
-  for (const { kind, what, message } of violations.slice(0, SHOWN)) say(`${kind}: ${message}: ${what}`)
-  if (violations.length > SHOWN) say(`… and ${violations.length - SHOWN} more`)
-  if (!good) {
-    const folder = await newFolder(path.resolve('.palomar/chaos'), `seed-${seed}-${runtime}`)
-    await keepRecord(folder, stack, run)
-    say(`logs and evidence are kept in ${folder}`)
-  }
-  console.log(JSON.stringify(report(run)))
+  run = await runChaos({ stack, seed, minutes, accounts, interrupted: interruption.signal, say })
+  good = run.verdict.violations.length === 0 && run.drained.stuck.length === 0
+  if (!good) complain(run)
 } catch (error) {
   console.error(error)
 } finally {
+  if (stack && !good && !interruption.signal.aborted) {
+    const folder = await newFolder(path.resolve('.palomar/chaos'), `seed-${seed}-${runtime}`)
+    await keepRecord(folder, stack, run).catch((error) => say(`the record is not whole: ${error}`))
+    say(`logs and evidence are kept in ${folder}`)
+  }
   await stack?.close()
 }
+if (run) console.log(JSON.stringify(report(run)))
 process.exit(good ? 0 : 1)

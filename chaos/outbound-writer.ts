@@ -102,7 +102,7 @@ async function tryOnce(
   path: string,
   body: unknown,
   key: string,
-): Promise<Answer | undefined> {
+): Promise<Answer<Body> | undefined> {
   const signal = AbortSignal.timeout(PATIENCE_MS)
   try {
     return await client.request('POST', path, body, { 'idempotency-key': key }, signal)
@@ -115,20 +115,25 @@ async function tryOnce(
 }
 
 type Verdict = Pick<Outbound, 'outcome' | 'id' | 'code'>
-
-/** What each item came to, or why to ask again. */
-function judge({ status, body }: Answer, count: number): Verdict[] | string {
-  const { code } = body as { code?: string }
-  if (status >= 500 || status === 429 || code === 'idempotency_in_progress') return code ?? String(status)
-  if (count === 1 && !('data' in body)) return [verdict(status, body)]
-  const { data } = body as { data?: { status: number; message?: unknown; error?: unknown }[] }
-  if (!data) return Array.from({ length: count }, () => verdict(status, body))
-  return data.map((item) =>
-    verdict(item.status, (item.message ?? item.error ?? item) as Record<string, unknown>),
-  )
+interface Body {
+  id?: string
+  code?: string
+  message?: { id: string }
+  message_id?: string
+  results?: { status: number; message?: { id: string }; error?: Body }[]
 }
 
-function verdict(status: number, body: Record<string, unknown>): Verdict {
-  if (status >= 300) return { outcome: 'refused', id: undefined, code: String(body.code ?? status) }
-  return { outcome: 'accepted', id: String(body.id), code: undefined }
+/** What each item came to, or why to ask again. */
+function judge({ status, body }: Answer<Body>, count: number): Verdict[] | string {
+  if (status >= 500 || status === 429 || body.code === 'idempotency_in_progress')
+    return body.code ?? String(status)
+  if (!body.results) return Array.from({ length: count }, () => verdict(status, body))
+  return body.results.map((item) => verdict(item.status, item.error ?? item))
+}
+
+/** A message that failed while the client waited was accepted as well: its refusal names it. */
+function verdict(status: number, body: Body): Verdict {
+  const id = body.id ?? body.message?.id ?? body.message_id
+  if (id !== undefined) return { outcome: 'accepted', id, code: body.code }
+  return { outcome: 'refused', id, code: body.code ?? String(status) }
 }

@@ -5,28 +5,30 @@ import type { Stack } from '../harness/stack.ts'
 import { connect } from '../orchestrator/src/db/connect.ts'
 import type { Run } from './run.ts'
 
-/** Writes it all into the folder. A part that cannot be had is named in its place: the rest is worth keeping. */
-export async function keepRecord(folder: string, stack: Stack, run: Run): Promise<void> {
+/** Writes it all into the folder; of a run that broke off, the logs alone. */
+export async function keepRecord(folder: string, stack: Stack, run: Run | undefined): Promise<void> {
   await mkdir(folder, { recursive: true })
   const write = (name: string, content: unknown) =>
     writeFile(
       path.join(folder, name),
       typeof content === 'string' ? content : JSON.stringify(content, null, 1),
     )
-  await write('steps.json', run.steps)
-  await write(
-    'deeds.txt',
-    run.deeds.map(({ at, what }) => `${new Date(at).toISOString()} ${what}`).join('\n'),
-  )
-  await write('verdict.json', { drained: run.drained, ...run.verdict })
-  await write('evidence.json', run.evidence)
   for (const part of ['orchestrator.log', 'postgres.log', 'nodes'])
     await cp(path.join(stack.dataDir, part), path.join(folder, part), { recursive: true }).catch(
       ignoreMissing,
     )
+  if (run) {
+    await write('steps.json', run.steps)
+    await write(
+      'deeds.txt',
+      run.deeds.map(({ at, what }) => `${new Date(at).toISOString()} ${what}`).join('\n'),
+    )
+    await write('verdict.json', { drained: run.drained, ...run.verdict })
+    await write('evidence.json', run.evidence)
+  }
   await write('counters.json', await stack.simulator.admin.counters())
   await write('tables.json', await tables(stack.databaseUrl))
-  for (const account of run.evidence.history.accounts) {
+  for (const account of run?.evidence.history.accounts ?? []) {
     const log = await stack.client.request<string>('GET', `/api/accounts/${account}/logs?tail=5000`)
     await write(`session-${account}.log`, String(log.body))
   }

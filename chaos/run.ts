@@ -74,9 +74,9 @@ export async function runChaos(options: RunOptions): Promise<Run> {
     `healed after ${nemesis.kills} kills, ${nemesis.pauses} pauses, ${nemesis.cuts} cuts; waiting for the rest`,
   )
   const late = setTimeout(() => asking.abort(), DRAIN_MS)
-  const [drained] = await Promise.all([clients.then(() => drain(stack, DRAIN_MS))])
+  await clients
+  const drained = await drain(stack, DRAIN_MS)
   clearTimeout(late)
-  if (drained.stuck.length > 0) say(`still on its way after ${drained.ms} ms: ${drained.stuck.join('; ')}`)
   const evidence = await collect(stack.databaseUrl, stack.simulator.admin, history)
   const { kills, pauses, cuts, deeds } = nemesis
   return { steps, deeds, kills, pauses, cuts, drained, evidence, verdict: check(evidence) }
