@@ -86,7 +86,7 @@ async function write(
   if (idempotency) {
     const ids = numbered.map(({ id }) => id)
     const taken = await takeKey(tx, tenantId, idempotency, ids)
-    if ('answer' in taken) return taken
+    if ('answer' in taken) return { answer: taken.answer }
     if ('messageIds' in taken) return { results: await readMessages(tx, tenantId, taken.messageIds) }
   }
   const items = await checkItems(tx, tenantId, numbered, !async && !queue)

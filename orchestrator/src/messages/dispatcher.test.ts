@@ -137,7 +137,7 @@ test('a message goes to the node with the id that was chosen for it, and is sent
 
 test('one account’s messages leave in order, one at a time; of those that wait, the more urgent first', async () => {
   const one = await account()
-  let release = () => undefined as undefined
+  let release: () => void = () => undefined
   const held = new Promise<void>((resolve) => {
     release = resolve
   })

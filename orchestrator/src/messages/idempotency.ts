@@ -17,7 +17,7 @@ export interface IdempotencyKey {
 
 export interface Answer {
   status: number
-  body: unknown
+  body?: unknown
 }
 
 export type Taken =

@@ -1,7 +1,7 @@
 /** Which phone number and which LID are one person, as one account learns it. */
 import type { Address } from '@palomar/session-node/contract'
 import type { ClientBase } from 'pg'
-import { prepared } from '../db/database.ts'
+import { prepared, type Queryable } from '../db/database.ts'
 import { known } from './address.ts'
 
 export interface Pair {
@@ -80,7 +80,7 @@ export async function learnIdentities(
 
 /** What is known of these people, nothing written. */
 export async function readIdentities(
-  tx: ClientBase,
+  db: Queryable,
   accountId: string,
   people: readonly { pn?: string; lid?: string }[],
 ): Promise<Identities> {
@@ -88,6 +88,6 @@ export async function readIdentities(
   const pns = [...new Set(people.flatMap(({ pn }) => pn ?? []))]
   const lids = [...new Set(people.flatMap(({ lid }) => lid ?? []))]
   if (pns.length === 0 && lids.length === 0) return identities
-  for (const pair of await read(tx, [accountId, pns, lids])) identities.add(pair)
+  for (const pair of await read(db, [accountId, pns, lids])) identities.add(pair)
   return identities
 }
