@@ -25,7 +25,15 @@ const options = (simulator: boolean, outfile: string): BuildOptions => ({
     js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
   },
   // never loaded by what a session does: thumbnails, wave forms and link previews come from elsewhere
-  external: ['sharp', 'jimp', 'audio-decode', 'link-preview-js', 'bufferutil', 'utf-8-validate'],
+  external: [
+    'sharp',
+    'jimp',
+    'audio-decode',
+    'link-preview-js',
+    'music-metadata',
+    'bufferutil',
+    'utf-8-validate',
+  ],
   plugins: [leanBaileys()],
 })
 

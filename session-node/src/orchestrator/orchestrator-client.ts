@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Pool } from 'undici'
 import type { z } from 'zod'
 import {
   type AttachRequest,
@@ -13,6 +12,7 @@ import {
 import { backoff } from '../backoff.ts'
 import { exitCodes, FatalError } from '../errors.ts'
 import { describeError, type Logger } from '../logger.ts'
+import { JsonClient } from './json-client.ts'
 
 export interface OrchestratorClientOptions {
   url: string
@@ -21,27 +21,16 @@ export interface OrchestratorClientOptions {
   logger: Logger
 }
 
-const REQUEST_TIMEOUT_MS = 30_000
-
 /** The orchestrator's internal API, as this session sees it. */
 export class OrchestratorClient {
-  readonly #pool: Pool
+  readonly #http: JsonClient
   readonly #base: string
-  readonly #headers: Record<string, string>
   readonly #logger: Logger
   #generation = 0
 
   constructor({ url, sessionId, token, logger }: OrchestratorClientOptions) {
-    const { origin, pathname } = new URL(url)
-    this.#pool = new Pool(origin, {
-      connections: 4,
-      keepAliveTimeout: 30_000,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      bodyTimeout: REQUEST_TIMEOUT_MS,
-      connect: { timeout: 5_000 },
-    })
-    this.#base = `${pathname.replace(/\/$/, '')}/internal/sessions/${encodeURIComponent(sessionId)}`
-    this.#headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    this.#http = new JsonClient(url, { authorization: `Bearer ${token}` })
+    this.#base = `/internal/sessions/${encodeURIComponent(sessionId)}`
     this.#logger = logger
   }
 
@@ -69,10 +58,6 @@ export class OrchestratorClient {
     return raw === null ? undefined : Buffer.from(raw, 'base64')
   }
 
-  close(): Promise<void> {
-    return this.#pool.destroy()
-  }
-
   async #persist<T extends z.ZodType>(path: string, schema: T, body?: string): Promise<z.output<T>> {
     for (let attempt = 0; ; attempt++) {
       try {
@@ -94,16 +79,9 @@ export class OrchestratorClient {
     schema: T,
     body?: string,
   ): Promise<z.output<T>> {
-    const response = await this.#pool.request({
-      method,
-      path: `${this.#base}/${path}`,
-      headers: this.#headers,
-      body: body ?? null,
-    })
-    if (response.statusCode === 200 || response.statusCode === 201) {
-      return schema.parse(await response.body.json())
-    }
-    throw refusal(path, response.statusCode, await response.body.text())
+    const { status, text } = await this.#http.send({ method, path: `${this.#base}/${path}`, body })
+    if (status === 200 || status === 201) return schema.parse(JSON.parse(text))
+    throw refusal(path, status, text)
   }
 }
 
