@@ -29,6 +29,9 @@ export interface LaneWorkerOptions {
 /** After so many jobs a lane lets others go first, if others wait for a slot. */
 const FAIR_RUN = 32
 
+/** The least pause before it looks again by itself. */
+const BUSY_MS = 5
+
 /** Runs the jobs of a queue's lanes. Any number of workers may serve one queue, in any number of processes. */
 export class LaneWorker {
   private readonly options: TryOptions & { queue: string; concurrency: number; pollMs: number }
@@ -39,6 +42,8 @@ export class LaneWorker {
   private state: 'new' | 'started' | 'stopping' = 'new'
   private pump: Promise<void> | undefined
   private again = false
+  /** somebody should ask when the next lane is due */
+  private ask = false
   /** every slot is taken, and there may be more to do */
   private full = false
   private ticking: Promise<void> | undefined
@@ -95,60 +100,71 @@ export class LaneWorker {
     })
     const inTime = await Promise.race([ended, late])
     clearTimeout(timer)
+    this.keeper.stop()
     if (!inTime) this.aborted.abort(new Error('The worker stops.'))
     return inTime
   }
 
-  /** The safety net: finds what no wake-up told of, and knows when the next lane is due. */
+  /** The safety net: finds what no wake-up told of. */
   private async tick(): Promise<void> {
-    const { pool, queue, pollMs, onError } = this.options
-    try {
-      await this.wakeUps.listen()
-      this.wake()
-      this.wakeIn(await dueInMs(pool, queue))
-    } catch (error) {
-      onError(error)
-    }
+    const { pollMs, onError } = this.options
+    await this.wakeUps.listen().catch(onError)
+    this.wakeAndAsk()
     if (this.state !== 'started') return
     this.poll = setTimeout(() => {
       this.ticking = this.tick()
     }, pollMs)
   }
 
-  /** Wakes when a lane is due, if that is before the next poll. */
+  /** Takes what is due, and asks Postgres when more will be: timers may fire early, and others change lanes too. */
+  private wakeAndAsk(): void {
+    this.ask = true
+    this.wake()
+  }
+
+  /** Looks when a lane is due, if that is before the next poll. One that is due and not ours to take is busy. */
   private wakeIn(ms: number | null): void {
     if (ms === null || ms > this.options.pollMs || this.state !== 'started') return
-    const at = Date.now() + Math.max(ms, 0)
+    const wait = Math.max(Math.ceil(ms), BUSY_MS)
+    const at = Date.now() + wait
     if (this.early && this.early.at <= at) return
     clearTimeout(this.early?.timer)
-    // Timers may fire a millisecond early.
     const timer = setTimeout(() => {
       this.early = undefined
-      this.wake()
-    }, Math.max(ms, 0) + 1)
+      this.wakeAndAsk()
+    }, wait)
     this.early = { at, timer }
   }
 
   private async claimAll(): Promise<void> {
-    const { pool, queue, concurrency, leaseMs, onError } = this.options
+    const { pool, queue, onError } = this.options
     try {
       while (this.again && this.state === 'started') {
         this.again = false
-        const free = concurrency - this.running.size
-        const claimedAt = Date.now()
-        const claims = free ? await claim(pool, queue, free, leaseMs) : []
-        this.full = claims.length === free
-        for (const claimed of claims) {
-          const lane = this.runLane(claimed, claimedAt)
-          this.running.add(lane)
-          void lane.finally(() => {
-            this.running.delete(lane)
-            if (this.full) this.wake()
-          })
-        }
+        await this.claimOnce()
+        // With every slot taken the answer would be "now"; a lane that ends brings us here again.
+        if (!this.ask || this.full || this.again) continue
+        this.ask = false
+        this.wakeIn(await dueInMs(pool, queue))
       }
     } catch (error) {
       onError(error)
+    }
+  }
+
+  private async claimOnce(): Promise<void> {
+    const { pool, queue, concurrency, leaseMs } = this.options
+    const free = concurrency - this.running.size
+    const claimedAt = Date.now()
+    const claims = free ? await claim(pool, queue, free, leaseMs) : []
+    this.full = claims.length === free
+    for (const claimed of claims) {
+      const lane = this.runLane(claimed, claimedAt)
+      this.running.add(lane)
+      void lane.finally(() => {
+        this.running.delete(lane)
+        if (this.full) this.wake()
+      })
     }
   }
 

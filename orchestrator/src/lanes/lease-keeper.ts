@@ -30,6 +30,7 @@ export class LeaseKeeper {
   private readonly onError: (error: unknown) => void
   private readonly held = new Map<string, { key: string; expiresAt: number; controller: AbortController }>()
   private timer: NodeJS.Timeout | undefined
+  private stopped = false
 
   constructor(queryable: Queryable, leaseMs: number, onError: (error: unknown) => void) {
     this.queryable = queryable
@@ -51,12 +52,22 @@ export class LeaseKeeper {
     }
   }
 
+  /** Renews nothing more: what is still held runs out. */
+  stop(): void {
+    clearTimeout(this.timer)
+    this.stopped = true
+  }
+
   /** Keeps nobody alive: what needs the lease does. */
   private tickLater(): NodeJS.Timeout {
     return setTimeout(() => void this.tick(), this.leaseMs / 3).unref()
   }
 
   private async tick(): Promise<void> {
+    if (this.held.size === 0) {
+      this.timer = undefined
+      return
+    }
     const askedAt = Date.now()
     try {
       const keys = [...this.held.values()].map((entry) => entry.key)
@@ -73,7 +84,7 @@ export class LeaseKeeper {
       this.onError(error)
     }
     for (const [lease, entry] of this.held) if (entry.expiresAt < Date.now()) this.lose(lease, entry.key)
-    this.timer = this.held.size ? this.tickLater() : undefined
+    this.timer = this.held.size && !this.stopped ? this.tickLater() : undefined
   }
 
   private lose(lease: string, key: string): void {
