@@ -1,4 +1,5 @@
 /** One run: people, clients and a nemesis for so many minutes, then peace, and a judgement. */
+import { setMaxListeners } from 'node:events'
 import { nodeLister } from '../harness/node-control.ts'
 import { type PairedAccount, pairAccounts } from '../harness/pairing.ts'
 import type { Stack } from '../harness/stack.ts'
@@ -44,6 +45,8 @@ export async function runChaos(options: RunOptions): Promise<Run> {
   const steps = schedule({ seed, minutes, accounts: accounts.length })
   const nemesis = createNemesis({ stack, targets, listNodes: nodeLister(stack.runtime, stack) })
   const [writing, asking] = [new AbortController(), new AbortController()]
+  // Every writer listens to it.
+  setMaxListeners(0, writing.signal)
   const stop = () => {
     writing.abort()
     asking.abort()

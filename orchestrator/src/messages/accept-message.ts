@@ -53,9 +53,11 @@ export interface AcceptorOptions {
   database: Database
   /** tells the lanes' worker that there is work */
   wake: () => void
+  /** longer than any request runs: one whose key has no answer by then was cut off; default 3 minutes */
+  abandonedAfterMs?: number
 }
 
-export function createAcceptor({ database, wake }: AcceptorOptions): Acceptor {
+export function createAcceptor({ database, wake, abandonedAfterMs = 180_000 }: AcceptorOptions): Acceptor {
   async function transaction<T>(work: (tx: PoolClient) => Promise<T>): Promise<T> {
     const result = await retryConflict(() => database.transaction(work))
     wake()
@@ -64,7 +66,7 @@ export function createAcceptor({ database, wake }: AcceptorOptions): Acceptor {
   return {
     accept: (tenantId, input, options) =>
       transaction(async (tx) => {
-        const written = await write(tx, tenantId, [input], options)
+        const written = await write(tx, tenantId, [input], options, abandonedAfterMs)
         if ('answer' in written) return written
         const [message] = written.results
         // Thrown in here, so that a message that was not taken leaves no key behind.
@@ -72,7 +74,8 @@ export function createAcceptor({ database, wake }: AcceptorOptions): Acceptor {
         if (!message) throw new PalomarError('message_not_found', 'what the first request made is gone')
         return { message }
       }),
-    acceptMany: (tenantId, inputs, options) => transaction((tx) => write(tx, tenantId, inputs, options)),
+    acceptMany: (tenantId, inputs, options) =>
+      transaction((tx) => write(tx, tenantId, inputs, options, abandonedAfterMs)),
   }
 }
 
@@ -81,11 +84,12 @@ async function write(
   tenantId: string,
   inputs: readonly (MessageInput | PalomarError)[],
   { async, queue, idempotency }: AcceptOptions,
+  abandonedAfterMs: number,
 ): Promise<{ results: (Message | PalomarError)[] } | { answer: Answer }> {
   const numbered = inputs.map((input) => ({ id: uuidv7(), input }))
   if (idempotency) {
     const ids = numbered.map(({ id }) => id)
-    const taken = await takeKey(tx, tenantId, idempotency, ids)
+    const taken = await takeKey(tx, tenantId, idempotency, ids, abandonedAfterMs)
     if ('answer' in taken) return { answer: taken.answer }
     if ('messageIds' in taken) return { results: await readMessages(tx, tenantId, taken.messageIds) }
   }

@@ -25,8 +25,6 @@ export type Taken =
   | { first: false; answer: Answer }
   | { first: false; messageIds: string[] }
 
-/** longer than any request waits for the end of a send */
-const ABANDONED_AFTER = '3 minutes'
 const KEPT = '7 days'
 
 const take = prepared(
@@ -46,7 +44,7 @@ const read = prepared<{
 }>(
   'idempotency_read',
   `select request_hash = $3 as same, response_status as status, response_body as body, message_ids as "messageIds",
-     created_at < now() - interval '${ABANDONED_AFTER}' as abandoned
+     created_at < now() - $4 * interval '1 millisecond' as abandoned
    from idempotency_key where tenant_id = $1 and key = $2`,
 )
 const finish = prepared(
@@ -57,16 +55,18 @@ const finish = prepared(
 
 /**
  * Takes the key for `messageIds`, or says what its first request made of it. Waits for another transaction that is
- * just taking it. Throws `idempotency_mismatch` and `idempotency_in_progress`.
+ * just taking it. A first request that began longer than `abandonedAfterMs` ago runs no more. Throws
+ * `idempotency_mismatch` and `idempotency_in_progress`.
  */
 export async function takeKey(
   tx: ClientBase,
   tenantId: string,
   { key, requestHash }: IdempotencyKey,
   messageIds: string[],
+  abandonedAfterMs: number,
 ): Promise<Taken> {
   if ((await take(tx, [tenantId, key, requestHash, messageIds])).length > 0) return { first: true }
-  const [known] = await read(tx, [tenantId, key, requestHash])
+  const [known] = await read(tx, [tenantId, key, requestHash, abandonedAfterMs])
   if (!known) throw new PalomarError('idempotency_in_progress')
   if (!known.same) throw new PalomarError('idempotency_mismatch')
   if (known.status !== null) return { first: false, answer: { status: known.status, body: known.body } }

@@ -28,6 +28,8 @@ export interface MessagesOptions {
 
 export type Messages = ReturnType<typeof createMessages>
 
+/** the most that a request takes beside its waiting for the end of a send */
+const SLACK_MS = 10_000
 /** how long the job of a message that has ended is kept */
 const KEPT_JOBS_MS = 24 * 3_600_000
 
@@ -35,7 +37,11 @@ export function createMessages(options: MessagesOptions) {
   const { database, fanOut, config } = options
   const worker = createSendWorker({ ...options, breaker: createCircuitBreaker(), paceMs: config.paceMs })
   const { wake } = worker
-  const { accept, acceptMany } = createAcceptor({ database, wake })
+  const { accept, acceptMany } = createAcceptor({
+    database,
+    wake,
+    abandonedAfterMs: config.waitMs + SLACK_MS,
+  })
   const { cancel, retry } = createMessageChanges({ database, wake })
   const waiter = createEndWaiter({ db: database.pool, fanOut })
   // A session that is connected again goes on with what waited for it.
