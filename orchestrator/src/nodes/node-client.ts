@@ -38,6 +38,8 @@ export interface NodeClient {
 
 /** on top of what the node itself was asked to wait */
 const marginMs = 5_000
+/** the contract's bound */
+const maxQrWaitMs = 60_000
 /** an answer is small; more is a node gone wrong */
 const maxAnswerBytes = 1024 * 1024
 
@@ -94,8 +96,10 @@ export function createNodeClient(address: string, token: string): NodeClient {
       return call('POST', '/messages', sendResult, body.ack_timeout_ms + marginMs, { body })
     },
     session: () => call('GET', '/session', sessionResult, marginMs),
-    qr: (waitMs, signal) =>
-      call('GET', `/session/qr?wait_ms=${Math.round(waitMs)}`, qrResult, waitMs + marginMs, { signal }),
+    qr(waitMs, signal) {
+      const ms = Math.min(Math.round(waitMs), maxQrWaitMs)
+      return call('GET', `/session/qr?wait_ms=${ms}`, qrResult, ms + marginMs, { signal })
+    },
     pairingCode: (phone, signal) =>
       call('POST', '/session/pairing-code', pairingCodeResult, 30_000, { body: { phone }, signal }),
     async logout(timeoutMs = 10_000) {

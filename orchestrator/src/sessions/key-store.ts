@@ -8,6 +8,12 @@ import { inboxKeyType, readInboxKeys } from './inbox-store.ts'
 
 export type KeyStore = ReturnType<typeof createKeyStore>
 
+/** columns of the rows to write, and of those to delete */
+export interface SealedKeys {
+  put: { types: string[]; ids: string[]; values: Buffer[] }
+  gone: { types: string[]; ids: string[] }
+}
+
 const credsContext = (sessionId: string) => `creds:${sessionId}`
 const keyContext = (sessionId: string, type: string, id: string) => `key:${sessionId}:${type}:${id}`
 
@@ -29,6 +35,21 @@ const read = prepared<{ id: string; value: Buffer }>(
 )
 
 export function createKeyStore(secrets: Secrets) {
+  /** Of two mutations of one key the later wins. Throws `invalid_request` for what is no key. */
+  function seal(sessionId: string, mutations: readonly KeyMutation[]): SealedKeys {
+    if (mutations.some((mutation) => mutation.type === inboxKeyType))
+      throw new PalomarError('invalid_request', `${inboxKeyType} entries travel as inbox, not as keys`)
+    const sealed: SealedKeys = { put: { types: [], ids: [], values: [] }, gone: { types: [], ids: [] } }
+    const last = new Map(mutations.map((mutation) => [`${mutation.type}\0${mutation.id}`, mutation]))
+    for (const { type, id, value } of last.values()) {
+      const { types, ids } = value === null ? sealed.gone : sealed.put
+      types.push(type)
+      ids.push(id)
+      if (value !== null) sealed.put.values.push(secrets.encrypt(value, keyContext(sessionId, type, id)))
+    }
+    return sealed
+  }
+
   return {
     async writeCreds(tx: pg.ClientBase, sessionId: string, creds: string): Promise<void> {
       await writeCreds(tx, [sessionId, secrets.encrypt(creds, credsContext(sessionId))])
@@ -38,26 +59,13 @@ export function createKeyStore(secrets: Secrets) {
       return secrets.decrypt(sealed, credsContext(sessionId)).toString()
     },
 
-    /** All mutations in two statements at most; of two for one key the later wins. */
+    seal,
+
+    /** In two statements at most. */
     async writeKeys(tx: pg.ClientBase, sessionId: string, mutations: readonly KeyMutation[]): Promise<void> {
-      if (mutations.some((mutation) => mutation.type === inboxKeyType))
-        throw new PalomarError('invalid_request', `${inboxKeyType} entries travel as inbox, not as keys`)
-      const last = [
-        ...new Map(mutations.map((mutation) => [`${mutation.type}\0${mutation.id}`, mutation])).values(),
-      ]
-      const gone = last.filter((mutation) => mutation.value === null)
-      const types: string[] = []
-      const ids: string[] = []
-      const values: Buffer[] = []
-      for (const { type, id, value } of last) {
-        if (value === null) continue
-        types.push(type)
-        ids.push(id)
-        values.push(secrets.encrypt(value, keyContext(sessionId, type, id)))
-      }
-      if (ids.length > 0) await upsert(tx, [sessionId, types, ids, values])
-      if (gone.length > 0)
-        await remove(tx, [sessionId, gone.map((key) => key.type), gone.map((key) => key.id)])
+      const { put, gone } = seal(sessionId, mutations)
+      if (put.ids.length > 0) await upsert(tx, [sessionId, put.types, put.ids, put.values])
+      if (gone.ids.length > 0) await remove(tx, [sessionId, gone.types, gone.ids])
     },
 
     /** The values of those ids that exist. Type `x-inbox` is read from the inbox, each value a padded plaintext in base64. */

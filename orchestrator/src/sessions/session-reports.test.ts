@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { createTestDatabase } from '../../test/database.ts'
 import {
+  createNode,
   createSession,
   createTenant,
   readSessionRow,
@@ -115,13 +116,29 @@ test('401 archives credentials and keys as they were sealed, then clears them', 
   expect([key.type, key.id, value.toString()]).toEqual(['session', 'x', 'ratchet'])
 })
 
-test.each([403, 405, 440, 500, 515, undefined])('code %s never costs the credentials', async (code) => {
+test.each([402, 403, 405, 411, 440, 500, 515])('code %s never costs the credentials', async (code) => {
   const fixture = await createSession(database, { state: 'active' })
   await database.transaction((tx) => keys.writeCreds(tx, fixture.sessionId, '{}'))
   await apply(fixture, { type: 'state', state: 'logged_out', code })
   const session = await sessionOf(fixture)
   expect(session.state).toBe('error')
   expect(session.creds).not.toBeNull()
+})
+
+test('a logout by our own request has no code', async () => {
+  const fixture = await createSession(database, { state: 'active' })
+  await database.transaction((tx) => keys.writeCreds(tx, fixture.sessionId, '{}'))
+  await apply(fixture, { type: 'state', state: 'logged_out', reason: 'requested' })
+  expect(await sessionOf(fixture)).toMatchObject({ state: 'logged_out', creds: null })
+})
+
+test('the goodbye of a node that is being replaced does not close the session', async () => {
+  const fixture = await createSession(database, { state: 'starting' })
+  const node = await createNode(database, fixture, 'stopping')
+  const goodbye: StateReport = { type: 'state', state: 'closed', reason: 'requested' }
+  expect(await apply(fixture, goodbye)).toEqual({ events: [], refused: [goodbye] })
+  await database.prisma.node.update({ where: { id: node }, data: { status: 'running' } })
+  expect((await apply(fixture, goodbye)).events).toHaveLength(1)
 })
 
 test('a session that is to be stopped listens to a logout only', async () => {

@@ -11,9 +11,9 @@ import type { SessionInput } from './state-table.ts'
 export type StateReport = Extract<NodeEvent, { type: 'state' }>
 export type QrReport = Extract<NodeEvent, { type: 'qr' }>
 
-/** Only these codes end credentials: logged out (401) and banned (406). */
-const endsCredentials = (report: StateReport) =>
-  report.state === 'logged_out' && (report.code === 401 || report.code === 406)
+/** Only these end credentials: WhatsApp's codes for logged out (401) and banned (406), and our own request (no code). */
+const endsCredentials = ({ state, code }: StateReport) =>
+  state === 'logged_out' && (code === undefined || code === 401 || code === 406)
 
 /**
  * Applies the reports in order; `session` must be locked. Returns the events to append in the same transaction.
@@ -41,10 +41,14 @@ export async function applySessionReports(
 async function applyState(tx: pg.ClientBase, session: SessionRow, report: StateReport): Promise<StateChange> {
   const cause = { code: report.code, reason: report.reason }
   if (endsCredentials(report)) {
-    await archiveCredentials(tx, session.id, `${report.code} ${report.reason ?? 'logged out'}`)
+    const why = [report.code, report.reason ?? 'logged out'].filter((part) => part !== undefined)
+    await archiveCredentials(tx, session.id, why.join(' '))
     return changeState(tx, session, 'report:logged_out', cause)
   }
   if (session.desired === 'stopped') return { session, events: [], refused: true }
+  // Its goodbye is no news of a session that goes on with another node.
+  if (report.state === 'closed' && (await isRetiring(tx, session.id)))
+    return { session, events: [], refused: true }
   // Any other end leaves the credentials alone, so it is not a logout.
   const input: SessionInput = report.state === 'logged_out' ? 'report:error' : `report:${report.state}`
   const change = await changeState(tx, session, input, cause)
@@ -54,6 +58,13 @@ async function applyState(tx: pg.ClientBase, session: SessionRow, report: StateR
     if (type === 'session.status.connected')
       Object.assign(data, { me: report.me }, duplicates.length > 0 && { duplicate_of: duplicates })
   return change
+}
+
+async function isRetiring(tx: pg.ClientBase, sessionId: string): Promise<boolean> {
+  const { rowCount } = await tx.query(`select from node where session_id = $1 and status = 'stopping'`, [
+    sessionId,
+  ])
+  return rowCount !== 0
 }
 
 /** A QR without `waiting_qr` being possible belongs to nobody. */
