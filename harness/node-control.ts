@@ -1,15 +1,18 @@
 /** Session nodes from outside, as an operator with a shell could treat them: found, killed, frozen, read. */
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
-import { connectEngine, statusOf } from '../orchestrator/src/nodes/runtime/engine.ts'
+import { connectEngine, statusOf, unlessMissing } from '../orchestrator/src/nodes/runtime/engine.ts'
 import { isAlive } from '../orchestrator/src/nodes/runtime/process-group.ts'
 import { readState } from '../orchestrator/src/nodes/runtime/process-state.ts'
+import { descendants } from '../orchestrator/src/nodes/runtime/process-usage.ts'
 import type { RuntimeChoice } from './engine.ts'
 
 /** A node that runs now. Each act says whether it was still there to suffer it. */
 export interface LiveNode {
   name: string
   sessionId: string
+  /** its processes as this machine knows them; none where the engine is elsewhere, or once it has gone */
+  pids(): Promise<number[]>
   /** SIGKILL */
   kill(): Promise<boolean>
   /** frozen, its sockets open */
@@ -32,18 +35,23 @@ async function containers(installation: string): Promise<LiveNode[]> {
   const found = await docker.listContainers({ filters: { label: [`palomar.installation=${installation}`] } })
   return found.map(({ Id, Names, Labels }) => {
     const container = docker.getContainer(Id)
-    // 404: gone; 409: not running, or not paused
+    // 404: gone; 409: not running; and 500 with words where it is not paused.
     const act = (call: Promise<unknown>) =>
       call.then(
         () => true,
         (error: unknown) => {
-          if (statusOf(error) === 404 || statusOf(error) === 409) return false
+          if (statusOf(error) === 404 || statusOf(error) === 409 || /is not paused/.test(String(error)))
+            return false
           throw error
         },
       )
     return {
       name: (Names[0] ?? '').replace(/^\//, ''),
       sessionId: Labels['palomar.node.session_id'] ?? '',
+      async pids() {
+        const pid = (await unlessMissing(container.inspect()))?.State.Pid
+        return pid ? [pid, ...(await descendants(pid))] : []
+      },
       kill: () => act(container.kill()),
       pause: () => act(container.pause()),
       resume: () => act(container.unpause()),
@@ -65,6 +73,7 @@ async function processes(root: string): Promise<LiveNode[]> {
     nodes.push({
       name: state.name,
       sessionId: state.labels.session_id ?? '',
+      pids: async () => ((await isAlive(state)) ? [state.pid, ...(await descendants(state.pid))] : []),
       kill: () => signal('SIGKILL'),
       pause: () => signal('SIGSTOP'),
       resume: () => signal('SIGCONT'),
