@@ -1,7 +1,7 @@
 /** Which commit may be applied: the next one of the newest node. */
 import type { CommitRequest } from '@palomar/session-node/contract'
 import type { ClientBase } from 'pg'
-import { prepared } from '../db/database.ts'
+import { prepared, type Queryable } from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
 import { type SessionRow, sessionColumns } from '../sessions/session-row.ts'
 
@@ -34,11 +34,11 @@ export async function takeTurn(
  * `fenced`, `sequence_gap`, or `not_found` for a session that is gone.
  */
 export async function explainTurn(
-  tx: ClientBase,
+  db: Queryable,
   sessionId: string,
   { generation, seq }: CommitRequest,
 ): Promise<number> {
-  const [session] = await look(tx, [sessionId])
+  const [session] = await look(db, [sessionId])
   if (!session) throw new PalomarError('not_found', 'no such session')
   if (generation !== session.generation) {
     throw new PalomarError('fenced', `generation ${generation} is over, ${session.generation} has attached`)

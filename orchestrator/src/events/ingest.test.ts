@@ -198,30 +198,83 @@ test('hooks hear of the session’s news after the commit, and one that throws h
   ])
 })
 
+test('a commit of keys alone, or with the protobuf of a send: fenced, in its turn and whole, like any other', async () => {
+  const fixture = await attached()
+  const { sessionId, accountId, tenantId } = fixture
+  const conversation = await database.prisma.conversation.create({
+    data: { id: randomUUID(), tenantId, accountId, kind: 'person', jid: peer.jid },
+  })
+  const message = await database.prisma.message.create({
+    data: {
+      ...{
+        id: randomUUID(),
+        tenantId,
+        accountId,
+        conversationId: conversation.id,
+        waId: 'OURS',
+        author: 'me',
+      },
+      ...{
+        direction: 'outbound',
+        origin: 'api',
+        type: 'text',
+        content: {},
+        status: 'pending',
+        timestamp: new Date(),
+      },
+    },
+  })
+  const key = (id: string, value: string | null) => ({ type: 'session', id, value })
+  await ingest.applyCommit(sessionId, commit(1, { keys: [key('a', '1'), key('b', '1'), key('c', '1')] }))
+  const second = commit(2, {
+    keys: [key('a', null), key('b', '2'), key('c', null), key('c', '3'), key('none', null)],
+    events: [{ type: 'prepared', id: 'OURS', raw: 'b25l' }],
+  })
+  expect(await ingest.applyCommit(sessionId, second)).toEqual({ seq: 2, applied: true })
+  const read = () => keys.readKeys(database.pool, sessionId, 'session', ['a', 'b', 'c', 'none'])
+  expect(await read()).toEqual({ b: '2', c: '3' })
+  const stored = await database.prisma.message.findUniqueOrThrow({ where: { id: message.id } })
+  expect(Buffer.from(stored.raw ?? []).toString()).toBe('one')
+
+  const late = (seq: number, generation = 1) => commit(seq, { generation, keys: [key('b', 'late')] })
+  expect(await ingest.applyCommit(sessionId, late(1))).toEqual({ seq: 2, applied: false })
+  await expect(ingest.applyCommit(sessionId, late(4))).rejects.toMatchObject({ code: 'sequence_gap' })
+  await database.pool.query('update session set generation = 2, last_seq = 0 where id = $1', [sessionId])
+  await expect(ingest.applyCommit(sessionId, late(3))).rejects.toMatchObject({ code: 'fenced' })
+  await expect(ingest.applyCommit(randomUUID(), late(1))).rejects.toMatchObject({ code: 'not_found' })
+  expect(await read()).toEqual({ b: '2', c: '3' })
+})
+
 test('property: however commits are repeated and interleaved, the tables are those of applying each once', async () => {
-  const bodies = fc.array(
-    fc.array(
-      fc.oneof(
-        fc.nat(5).map((n) => text(`M${n}`)),
-        fc
-          .nat(5)
-          .map((n) => text(`M${n}`, { content: { type: 'undecryptable', undecryptable: { reason: 'x' } } })),
-        fc.nat(3).map((n) => text(`P${n}`, { from_me: true, origin: 'phone' })),
-        fc.record({
-          type: fc.constant('receipt' as const),
-          ids: fc.nat(3).map((n) => [`P${n}`]),
-          status: fc.constantFrom('delivered', 'read'),
-          chat: fc.constant(peer),
-          timestamp: fc.nat(9).map((n) => 1_700_000_000 + n),
-        }),
-      ),
-      { maxLength: 4 },
-    ),
-    { minLength: 1, maxLength: 5 },
+  const someKeys = fc.array(
+    fc.record({
+      type: fc.constant('session'),
+      id: fc.constantFrom('a', 'b'),
+      value: fc.option(fc.constantFrom('1', '2', '3')),
+    }),
+    { maxLength: 3 },
   )
-  const scenario = bodies.chain((events) =>
+  const someEvents = fc.array(
+    fc.oneof(
+      fc.nat(5).map((n) => text(`M${n}`)),
+      fc
+        .nat(5)
+        .map((n) => text(`M${n}`, { content: { type: 'undecryptable', undecryptable: { reason: 'x' } } })),
+      fc.nat(3).map((n) => text(`P${n}`, { from_me: true, origin: 'phone' })),
+      fc.record({
+        type: fc.constant('receipt' as const),
+        ids: fc.nat(3).map((n) => [`P${n}`]),
+        status: fc.constantFrom('delivered', 'read'),
+        chat: fc.constant(peer),
+        timestamp: fc.nat(9).map((n) => 1_700_000_000 + n),
+      }),
+    ),
+    { maxLength: 4 },
+  )
+  const bodies = fc.array(fc.record({ keys: someKeys, events: someEvents }), { minLength: 1, maxLength: 6 })
+  const scenario = bodies.chain((all) =>
     fc.tuple(
-      fc.constant(events),
+      fc.constant(all),
       // Which commit is sent next: any of those up to the first unsent one, again and again.
       fc.array(fc.nat(), { maxLength: 12 }),
     ),
@@ -229,7 +282,9 @@ test('property: however commits are repeated and interleaved, the tables are tho
   await fc.assert(
     fc.asyncProperty(scenario, async ([bodies, picks]) => {
       const [once, messy] = [await attached(), await attached()]
-      const all = bodies.map((events, n) => commit(n + 1, { events: events as NodeEventInput[] }))
+      const all = bodies.map(({ keys, events }, n) =>
+        commit(n + 1, { keys, events: events as NodeEventInput[] }),
+      )
       for (const body of all) await ingest.applyCommit(once.sessionId, body)
       let next = 0
       const send = (n: number) => ingest.applyCommit(messy.sessionId, all[n] as (typeof all)[0])
@@ -241,13 +296,14 @@ test('property: however commits are repeated and interleaved, the tables are tho
         if (next === all.length) break
       }
       for (let n = 0; n < all.length; n++) await send(n)
-      expect(await tables(messy.accountId)).toEqual(await tables(once.accountId))
+      expect(await tables(messy)).toEqual(await tables(once))
     }),
     { numRuns: 40 },
   )
 }, 60_000)
 
-async function tables(accountId: string) {
+async function tables({ sessionId, accountId }: SessionFixture) {
+  const stored = await keys.readKeys(database.pool, sessionId, 'session', ['a', 'b'])
   const { rows: messages } = await database.pool.query(
     `select wa_id, direction, origin, author, type, content, status, timestamp, sent_at, delivered_at, read_at
      from message where account_id = $1 order by wa_id, author`,
@@ -258,5 +314,5 @@ async function tables(accountId: string) {
      from event where account_id = $1 order by id`,
     [accountId],
   )
-  return { messages, events }
+  return { stored, messages, events }
 }

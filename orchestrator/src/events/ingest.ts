@@ -16,11 +16,12 @@ import type { InboxStore } from '../sessions/inbox-store.ts'
 import type { KeyStore } from '../sessions/key-store.ts'
 import { applySessionReports } from '../sessions/session-reports.ts'
 import { lockSession, type SessionRow } from '../sessions/session-row.ts'
-import { explainTurn, type FencedSession, takeTurn } from './commit-fence.ts'
+import { explainTurn, takeTurn } from './commit-fence.ts'
 import { bodyFault } from './commit-refusal.ts'
 import { appendEvents } from './event-log.ts'
 import type { FanOut } from './fan-out.ts'
 import { createGate } from './gate.ts'
+import { isKeyCommit, type KeyCommit, writeKeyCommit } from './key-commit.ts'
 import type { StoredEvent } from './types.ts'
 
 export interface IngestOptions {
@@ -67,15 +68,20 @@ export function createIngest({
 }: IngestOptions): Ingest {
   const historyGate = createGate(HISTORY_AT_A_TIME)
 
-  interface Outcome {
-    seq: number
-    session?: FencedSession
+  interface Outcome extends CommitResult {
+    accountId?: string
     events: StoredEvent[]
+  }
+
+  async function writeKeysAlone(sessionId: string, commit: KeyCommit): Promise<Outcome> {
+    const applied = await writeKeyCommit(database.pool, keys, sessionId, commit)
+    const seq = applied ? commit.seq : await explainTurn(database.pool, sessionId, commit)
+    return { seq, applied, events: [] }
   }
 
   async function write(tx: PoolClient, sessionId: string, commit: CommitRequest): Promise<Outcome> {
     const session = await takeTurn(tx, sessionId, commit)
-    if (!session) return { seq: await explainTurn(tx, sessionId, commit), events: [] }
+    if (!session) return { seq: await explainTurn(tx, sessionId, commit), applied: false, events: [] }
     const settled = settledBy(commit.events)
     if (commit.creds !== undefined) await keys.writeCreds(tx, sessionId, commit.creds)
     if (commit.keys.length > 0) await keys.writeKeys(tx, sessionId, commit.keys)
@@ -88,7 +94,7 @@ export function createIngest({
     )
     const messageEvents = await applyMessageReports(tx, session, commit.events)
     const events = await appendEvents(tx, [...sessionEvents, ...messageEvents])
-    return { seq: commit.seq, session, events }
+    return { seq: commit.seq, applied: true, accountId: session.accountId, events }
   }
 
   function refusedReport(report: SessionReport, session: SessionRow): void {
@@ -99,14 +105,14 @@ export function createIngest({
     })
   }
 
-  function announce(sessionId: string, commit: CommitRequest, { session, events }: Outcome): void {
+  function announce(sessionId: string, commit: CommitRequest, { accountId, events }: Outcome): void {
     for (const event of events) metrics.messages.inc({ event: event.type })
     fanOut.publish(events)
     const reports = commit.events.filter(isSessionReport)
-    if (!session || reports.length === 0) return
+    if (accountId === undefined || reports.length === 0) return
     for (const hook of onCommitted) {
       try {
-        hook({ sessionId, accountId: session.accountId, reports })
+        hook({ sessionId, accountId, reports })
       } catch (error) {
         logger.error('a hook after a commit failed', { session_id: sessionId, error })
       }
@@ -131,12 +137,17 @@ export function createIngest({
 
   async function applyCommit(sessionId: string, commit: CommitRequest): Promise<CommitResult> {
     const end = metrics.commitDuration.startTimer()
-    const run = () => retryConflict(() => database.transaction((tx) => write(tx, sessionId, commit)))
+    const run = () =>
+      retryConflict(() =>
+        isKeyCommit(commit)
+          ? writeKeysAlone(sessionId, commit)
+          : database.transaction((tx) => write(tx, sessionId, commit)),
+      )
     try {
       const outcome = await (hasHistory(commit) ? historyGate.run(run) : run())
-      end({ result: outcome.session ? 'applied' : 'repeated' })
+      end({ result: outcome.applied ? 'applied' : 'repeated' })
       announce(sessionId, commit, outcome)
-      return { seq: outcome.seq, applied: outcome.session !== undefined }
+      return { seq: outcome.seq, applied: outcome.applied }
     } catch (error) {
       const fault = bodyFault(error)
       end({ result: fault ? 'refused' : error instanceof PalomarError ? error.code : 'failed' })

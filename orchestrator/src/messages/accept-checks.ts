@@ -21,34 +21,51 @@ export async function checkItems(
   inputs: readonly { id: string; input: MessageInput | PalomarError }[],
   mustBeConnected: boolean,
 ): Promise<(Item | PalomarError)[]> {
-  const asked = inputs.flatMap(({ input }) => (input instanceof PalomarError ? [] : input.account_id))
-  const senders = await readSenders(tx, tenantId, asked)
-  const items = inputs.map(({ id, input }) => {
-    if (input instanceof PalomarError) return input
-    try {
-      const to = parseRecipient(input.to)
-      const sender = senderOf(input, senders, mustBeConnected)
-      return { id, input, sender, to, context: null }
-    } catch (error) {
-      if (error instanceof PalomarError) return error
-      throw error
-    }
+  const addressed = inputs.map(({ id, input }) =>
+    input instanceof PalomarError ? input : addressOf(id, input),
+  )
+  const asked = addressed.filter(isNoError)
+  const senders = await readSenders(
+    tx,
+    tenantId,
+    asked.map(({ input }) => input.account_id),
+    asked.map(({ to }) => to),
+  )
+  const items = addressed.map((item) => {
+    if (item instanceof PalomarError) return item
+    const sender = senderOf(item.input, senders, mustBeConnected)
+    return sender instanceof PalomarError ? sender : { ...item, sender, context: null }
   })
   return checkQuotes(tx, items)
 }
 
 /** Those that are items. */
 export function good(items: readonly (Item | PalomarError)[]): Item[] {
-  return items.filter((item): item is Item => !(item instanceof PalomarError))
+  return items.filter(isNoError)
 }
 
-function senderOf(input: MessageInput, senders: Map<string, Sender>, mustBeConnected: boolean): Sender {
+const isNoError = <T>(item: T | PalomarError): item is T => !(item instanceof PalomarError)
+
+function addressOf(id: string, input: MessageInput) {
+  try {
+    return { id, input, to: parseRecipient(input.to) }
+  } catch (error) {
+    if (error instanceof PalomarError) return error
+    throw error
+  }
+}
+
+function senderOf(
+  input: MessageInput,
+  senders: Map<string, Sender>,
+  mustBeConnected: boolean,
+): Sender | PalomarError {
   const sender = senders.get(input.account_id)
-  if (!sender) throw new PalomarError('account_not_found', `no account ${input.account_id}`)
+  if (!sender) return new PalomarError('account_not_found', `no account ${input.account_id}`)
   const waits = !mustBeConnected || input.send_at !== undefined
   if (sender.state !== 'active' && !waits) {
     const detail = `the session is ${sender.state}; with queue=true or async=true the message waits for it`
-    throw new PalomarError('session_not_connected', detail, { extra: { state: sender.state } })
+    return new PalomarError('session_not_connected', detail, { extra: { state: sender.state } })
   }
   return sender
 }

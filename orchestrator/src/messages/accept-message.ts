@@ -10,7 +10,7 @@ import { PalomarError } from '../errors.ts'
 import { checkItems, good, type Item } from './accept-checks.ts'
 import { resolveConversations } from './conversations.ts'
 import { type Answer, type IdempotencyKey, takeKey } from './idempotency.ts'
-import { readIdentities } from './identities.ts'
+import { Identities } from './identities.ts'
 import type { MessageInput } from './message-input.ts'
 import { readMessages } from './message-queries.ts'
 import type { Message } from './message-schemas.ts'
@@ -123,7 +123,7 @@ async function draftAll(
   for (const accountId of accounts) {
     const own = items.filter(({ sender }) => sender.accountId === accountId)
     const people = own.map(({ to }) => to)
-    const identities = await readIdentities(tx, accountId, people)
+    const identities = own[0]?.sender.identities ?? new Identities()
     const conversations = await resolveConversations(tx, { tenantId, accountId }, people, identities)
     own.forEach(({ id, input, sender, context }, n) => {
       const conversation = conversations[n]

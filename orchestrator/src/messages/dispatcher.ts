@@ -86,7 +86,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     breaker.succeeded(work.accountId)
     const change: StatusChange = { to: 'sent', at: waTime(answer.acked_at) }
     return settle(attempt, work, change, { result: 'done', paceMs }, async (tx) => {
-      if (work.unresolved) await keepRecipient(tx, work, work.conversationId, answer.recipient)
+      const { conversationId: id, pn, lid } = work
+      if (work.unresolved) await keepRecipient(tx, work, { id, pn, lid }, answer.recipient)
     })
   }
 

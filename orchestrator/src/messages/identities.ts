@@ -28,6 +28,10 @@ export class Identities {
   readonly #byPn = new Map<string, string>()
   readonly #byLid = new Map<string, string>()
 
+  constructor(pairs: readonly Pair[] = []) {
+    for (const pair of pairs) this.add(pair)
+  }
+
   /** A number or LID that meant somebody else before means this person now. */
   add({ pn, lid }: Pair): void {
     const [otherLid, otherPn] = [this.#byPn.get(pn), this.#byLid.get(lid)]
@@ -84,10 +88,7 @@ export async function readIdentities(
   accountId: string,
   people: readonly { pn?: string; lid?: string }[],
 ): Promise<Identities> {
-  const identities = new Identities()
   const pns = [...new Set(people.flatMap(({ pn }) => pn ?? []))]
   const lids = [...new Set(people.flatMap(({ lid }) => lid ?? []))]
-  if (pns.length === 0 && lids.length === 0) return identities
-  for (const pair of await read(db, [accountId, pns, lids])) identities.add(pair)
-  return identities
+  return new Identities(pns.length + lids.length > 0 ? await read(db, [accountId, pns, lids]) : [])
 }

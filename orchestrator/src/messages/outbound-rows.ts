@@ -1,11 +1,12 @@
 /** The rows of messages that the API accepts. */
 import { randomBytes } from 'node:crypto'
-import type { Content, ReplyContext } from '@palomar/session-node/contract'
+import type { Address, Content, ReplyContext } from '@palomar/session-node/contract'
 import type { ClientBase } from 'pg'
 import { prepared, type Queryable } from '../db/database.ts'
 import { postgresJson } from '../events/postgres-json.ts'
 import type { SessionState } from '../sessions/state-table.ts'
 import type { Conversation } from './conversations.ts'
+import { Identities, type Pair } from './identities.ts'
 import type { MessageRow } from './message-view.ts'
 
 export interface Sender {
@@ -13,23 +14,32 @@ export interface Sender {
   phone: string | null
   /** of its session */
   state: SessionState
+  identities: Identities
 }
 
-const senders = prepared<Sender>(
+// With the recipients' identities, as each account knows them, in the same round trip.
+const senders = prepared<Sender & { pairs: Pair[] | null }>(
   'outbound_senders',
-  `select a.id as "accountId", a.phone, coalesce(s.state, 'created') as state
+  `select a.id as "accountId", a.phone, coalesce(s.state, 'created') as state,
+     (select json_agg(json_build_object('pn', i.pn, 'lid', i.lid)) from identity i
+      where i.account_id = a.id and (i.pn = any($3) or i.lid = any($4))) as pairs
    from account a left join session s on s.account_id = a.id
    where a.tenant_id = $1 and a.id = any($2::uuid[])`,
 )
 
-/** Those of the accounts that the tenant has, by id. */
+/** Those of the accounts that the tenant has, by id, each with what it knows of the recipients. */
 export async function readSenders(
   db: Queryable,
   tenantId: string,
-  accountIds: string[],
+  accountIds: readonly string[],
+  recipients: readonly Address[],
 ): Promise<Map<string, Sender>> {
-  const rows = await senders(db, [tenantId, [...new Set(accountIds)]])
-  return new Map(rows.map((row) => [row.accountId, row]))
+  const pns = [...new Set(recipients.flatMap(({ pn }) => pn ?? []))]
+  const lids = [...new Set(recipients.flatMap(({ lid }) => lid ?? []))]
+  const rows = await senders(db, [tenantId, [...new Set(accountIds)], pns, lids])
+  return new Map(
+    rows.map(({ pairs, ...row }) => [row.accountId, { ...row, identities: new Identities(pairs ?? []) }]),
+  )
 }
 
 export interface Quoted {

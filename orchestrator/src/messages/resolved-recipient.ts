@@ -3,6 +3,7 @@ import type { Address } from '@palomar/session-node/contract'
 import type { ClientBase } from 'pg'
 import { prepared } from '../db/database.ts'
 import { lockSession } from '../sessions/session-row.ts'
+import { known } from './address.ts'
 import { joinConversations, type Owner, resolveConversations } from './conversations.ts'
 import { learnIdentities } from './identities.ts'
 import { mergeConversations } from './merge-conversations.ts'
@@ -19,9 +20,11 @@ const markResolved = prepared(
 export async function keepRecipient(
   tx: ClientBase,
   owner: Owner & { sessionId: string },
-  conversationId: string,
+  { id: conversationId, pn, lid }: { id: string; pn: string | null; lid: string | null },
   recipient: Address,
 ): Promise<void> {
+  const { pn: truePn = pn, lid: trueLid = lid } = known(recipient)
+  if (truePn === pn && trueLid === lid) return void (await markResolved(tx, [conversationId]))
   await lockSession(tx, owner.sessionId)
   const { identities, fresh } = await learnIdentities(tx, owner.accountId, [recipient], [])
   await joinConversations(tx, owner.accountId, fresh)
