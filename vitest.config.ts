@@ -11,7 +11,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['{orchestrator,session-node,simulator,scripts,harness,chaos}/**/*.test.ts'],
+          include: ['{orchestrator,session-node,simulator,scripts,harness,chaos,bench}/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/dist/**', '**/*.e2e.test.ts'],
         },
       },

@@ -7,6 +7,7 @@ import { isAlive } from '../orchestrator/src/db/postmaster.ts'
 export interface PostgresProcess {
   /** connection string of the stack's database, past any proxy */
   readonly url: string
+  readonly pid: number
   /** ends it at once, without a checkpoint: the next start recovers from the log */
   kill(): Promise<void>
   start(): Promise<void>
@@ -22,6 +23,9 @@ export async function startPostgresProcess(dataDir: string): Promise<PostgresPro
   const { port } = postgres
   return {
     url,
+    get pid() {
+      return postgres.pid
+    },
     async kill() {
       const dir = path.join(dataDir, 'postgres')
       process.kill(postgres.pid, 'SIGQUIT')

@@ -1,0 +1,149 @@
+/**
+ * `npm run bench:send -- [--runtime process|docker] [--messages 300] [--accounts 10] [--seconds 30] [--rate 200]`
+ *
+ * How fast messages go out, beside raw Baileys at the same work in the same run: from the API's acceptance to the
+ * WhatsApp server's ack, to a contact who decrypts and sends receipts. And how fast they are durably taken (202) while
+ * they are being sent, how many a second go out for long, and what that costs in CPU.
+ */
+import { type PairedAccount, pairAccounts } from '../harness/pairing.ts'
+import { type Bench, benchmark } from './benchmark.ts'
+import { type LeanClient, leanClient } from './http-client.ts'
+import { listenFor } from './listener.ts'
+import { closedLoop, openLoop } from './load.ts'
+import { pairRaw, type RawProcess, startRawProcess } from './raw/process.ts'
+import { round, summarize } from './summary.ts'
+import { createTally, type Tally } from './tally.ts'
+import { cpuOf, cpuPer } from './usage.ts'
+
+const defaults = { messages: 300, accounts: 10, seconds: 30, rate: 200 }
+type SendBench = Bench<typeof defaults>
+
+interface Parties {
+  accounts: PairedAccount[]
+  raw: RawProcess
+  contact: { phone: string; jid: string }
+  client: LeanClient
+  acks: Tally
+}
+
+/** acknowledged asynchronous sends that may be outstanding for each account: enough that its lane never runs dry */
+const AHEAD = 100
+
+await benchmark('send', defaults, async (bench) => {
+  const parties = await prepare(bench)
+  const { accounts } = bench.sizes
+  return {
+    one_by_one: await sync(bench, parties, 1, 1),
+    ten_in_flight: await sync(bench, parties, 1, 10),
+    all_accounts: await sync(bench, parties, accounts, 10),
+    accept: await accept(bench, parties),
+    sustained_one: await sustained(bench, parties, 1),
+    sustained_all: await sustained(bench, parties, accounts),
+  }
+})
+
+async function prepare({ stack, sizes, say, onEnd }: SendBench): Promise<Parties> {
+  const { admin, waUrl } = stack.simulator
+  const raw = startRawProcess(waUrl)
+  onEnd(() => raw.stop())
+  const client = leanClient(stack.client)
+  onEnd(() => client.close())
+  say(`pairing ${sizes.accounts} accounts, and as many raw clients`)
+  const accounts = await pairAccounts(stack, sizes.accounts)
+  for (let n = 0; n < sizes.accounts; n++) await pairRaw(raw, admin, n)
+  const acks = createTally()
+  const listener = await listenFor(stack.client, ['message.ack'], ({ data }) => {
+    if (data.status !== 'sent') throw new Error(`a send failed: ${JSON.stringify(data)}`)
+    acks.add()
+  })
+  onEnd(() => listener.close())
+  const contact = await admin.addContact({ name: 'Eva' })
+  const parties = { accounts, raw, contact, client, acks }
+  // Sessions with the contact exist before anything is measured, on both sides.
+  for (const account of accounts) await post(parties, account, 'warm-up', 'sync')
+  await raw.call('send', { clients: accounts.map((_, n) => n), inFlight: 1, count: 5, to: contact.jid })
+  for (const account of accounts)
+    await closedLoop({ inFlight: 1, count: 5 }, () => post(parties, account, 'warm-up', 'sync'))
+  return parties
+}
+
+async function post(parties: Parties, account: PairedAccount, body: string, mode: 'sync' | 'async') {
+  const message = { account_id: account.id, to: `+${parties.contact.phone}`, type: 'text', text: { body } }
+  const [path, expected] = mode === 'sync' ? ['/api/messages', 201] : ['/api/messages?async=true', 202]
+  await parties.client.post(String(path), message, Number(expected))
+}
+
+/** The synchronous API: its answer comes after the server's ack. */
+async function sync(bench: SendBench, parties: Parties, accounts: number, inFlight: number) {
+  const { stack, sizes, signal, say } = bench
+  const count = Math.ceil(sizes.messages / accounts)
+  const senders = parties.accounts.slice(0, accounts)
+  const theirs = await parties.raw.call('send', {
+    ...{ clients: senders.map((_, n) => n), inFlight, count },
+    to: parties.contact.jid,
+  })
+  const before = await cpuOf(stack)
+  const began = performance.now()
+  const loops = await Promise.all(
+    senders.map((account) =>
+      closedLoop({ inFlight, count, signal }, (n) => post(parties, account, `text ${n}`, 'sync')),
+    ),
+  )
+  const seconds = (performance.now() - began) / 1000
+  const cpu = cpuPer(accounts * count, before, await cpuOf(stack))
+  const ours = summarize(loops.flatMap(({ times }) => times))
+  const raw = summarize(theirs.times)
+  const report = {
+    ...{ accounts, in_flight: inFlight, ...ours, per_second: round((accounts * count) / seconds) },
+    raw: { ...raw, per_second: round(theirs.times.length / theirs.seconds) },
+    p50_ratio: round(ours.p50 / raw.p50, 2),
+    cpu_ms: cpu,
+  }
+  say(`${accounts} × ${inFlight} in flight: ${JSON.stringify(report)}`)
+  return report
+}
+
+/** Durable acceptance by the clock, spread over all accounts, while their lanes send what has been accepted. */
+async function accept({ stack, sizes, signal, say }: SendBench, parties: Parties) {
+  const { rate } = sizes
+  const count = Math.ceil(rate * Math.min(sizes.seconds, 60))
+  const before = await cpuOf(stack)
+  const acked = parties.acks.count
+  const times = await openLoop({ rate, count, signal }, (n) => {
+    const account = parties.accounts[n % parties.accounts.length]
+    if (!account) throw new Error('no account')
+    return post(parties, account, `accepted ${n}`, 'async')
+  })
+  const waiting = count - (parties.acks.count - acked)
+  await parties.acks.reaches(acked + count)
+  const cpu_ms = cpuPer(count, before, await cpuOf(stack))
+  const report = { rate, ...summarize(times), not_sent_yet: waiting, cpu_ms }
+  say(`accept: ${JSON.stringify(report)}`)
+  return report
+}
+
+/** Asynchronous sends that never run dry, for a while: what goes out in a second. */
+async function sustained({ stack, sizes, signal, say }: SendBench, parties: Parties, accounts: number) {
+  const senders = parties.accounts.slice(0, accounts)
+  const { acks } = parties
+  const start = acks.count
+  let accepted = 0
+  const before = await cpuOf(stack)
+  const began = performance.now()
+  const elapsed = () => (performance.now() - began) / 1000
+  const feed = async (account: PairedAccount) => {
+    for (let n = 0; elapsed() < sizes.seconds; n++) {
+      signal.throwIfAborted()
+      accepted++
+      await post(parties, account, `sustained ${n}`, 'async')
+      await acks.reaches(start + accepted - AHEAD * accounts)
+    }
+  }
+  await Promise.all(senders.map(feed))
+  const [sent, seconds] = [acks.count - start, elapsed()]
+  const cpu_ms = cpuPer(sent, before, await cpuOf(stack))
+  await acks.reaches(start + accepted)
+  const report = { accounts, seconds: round(seconds), sent, per_second: round(sent / seconds), cpu_ms }
+  say(`sustained: ${JSON.stringify(report)}`)
+  return report
+}
