@@ -87,7 +87,10 @@ test('a node that is unknown, replaced, another session’s or to be stopped get
   const { sessionId } = fixture
   const stopped = await createSession(database, { desired: 'stopped' })
   const other = await createSession(database)
+  const older = await createNode(database, fixture)
+  await createNode(database, fixture)
   for (const [id, node_id] of [
+    [sessionId, older],
     [sessionId, uuid()],
     [sessionId, 'no uuid'],
     [sessionId, await createNode(database, fixture, 'exited')],

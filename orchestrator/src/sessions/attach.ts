@@ -31,7 +31,9 @@ export function createAttach({ database, keys, inbox, changes, settings }: Attac
       const current = await tx.query(
         `update node set status = 'running', generation = $3,
            attached_at = now(), last_seen_at = now(), health = 'healthy', failed_probes = 0
-         where session_id = $1 and id::text = $2 and status in ('starting', 'running')`,
+         where id::text = $2 and status in ('starting', 'running') and id = (
+           select id from node where session_id = $1 and status in ('starting', 'running', 'stopping')
+           order by started_at desc, id desc limit 1)`,
         [sessionId, request.node_id, session.generation + 1],
       )
       if (current.rowCount === 0 || session.desired === 'stopped')

@@ -1,5 +1,6 @@
-/** Stops nodes that nobody wants: without a row (their account was deleted) or of a row that is over. */
+/** Stops nodes that nobody wants: without a row (their account was deleted), over, or not their session's newest. */
 import type pg from 'pg'
+import { validate as isUuid } from 'uuid'
 import type { Logger } from '../logger.ts'
 import { Limit } from '../nodes/runtime/limit.ts'
 import type { ListedNode, Runtime } from '../nodes/runtime/runtime.ts'
@@ -36,8 +37,11 @@ export function createStraySweep({ pool, runtime, logger, timeouts }: StraySweep
       const known = listed.filter((node) => node.status.status !== 'unknown' && node.status.status !== 'gone')
       if (known.length === 0) return
       const { rows } = await pool.query<{ id: string }>(
-        `select id from node where id::text = any($1) and status in ('starting', 'running', 'stopping')`,
-        [known.map((node) => node.labels.node_id ?? '')],
+        `select distinct on (session_id) id from node
+         where status in ('starting', 'running', 'stopping') and session_id in (
+           select session_id from node where id = any($1::uuid[]))
+         order by session_id, started_at desc, id desc`,
+        [known.map((node) => node.labels.node_id).filter(isUuid)],
       )
       const live = new Set(rows.map((row) => row.id))
       for (const node of known) {
