@@ -17,7 +17,7 @@ export interface PairedAccount {
 
 /** Provisions one account over REST and has a simulated phone scan its QR. `onQr` sees the code before it is scanned. */
 export async function pairAccount(
-  stack: Stack,
+  stack: Pick<Stack, 'client' | 'simulator'>,
   events: EventStream,
   name: string,
   options: { phone?: string; onQr?: (qr: string, accountId: string) => Promise<void> | void } = {},

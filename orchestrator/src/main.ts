@@ -53,8 +53,9 @@ const MAX_PENDING_BYTES = 16 * 1024 * 1024
 const here = path.dirname(fileURLToPath(import.meta.url))
 // From src/ and from dist/ alike.
 const migrations = path.join(here, '../../prisma/migrations')
-const version = (JSON.parse(readFileSync(path.join(here, '../package.json'), 'utf8')) as { version: string })
-  .version
+const version = (
+  JSON.parse(readFileSync(path.join(here, '../../package.json'), 'utf8')) as { version: string }
+).version
 
 type Undo = (() => Promise<unknown> | unknown)[]
 
