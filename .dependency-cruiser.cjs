@@ -93,14 +93,14 @@ module.exports = {
       comment: 'What is shipped must not reach the simulator, tests, benchmarks or scripts.',
       severity: 'error',
       from: { path: '^(orchestrator|session-node)/(src|contract)/', pathNot: testGear },
-      to: { path: ['^(simulator|bench|chaos|scripts|test)/', '^[^/]+/test/', testGear] },
+      to: { path: ['^(simulator|harness|bench|chaos|scripts|test)/', '^[^/]+/test/', testGear] },
     },
     {
       name: 'simulator-stands-alone',
       comment: 'It plays the other end of the wire: shared code would share our mistakes.',
       severity: 'error',
       from: { path: '^simulator/src/', pathNot: testGear },
-      to: { path: '^(orchestrator|session-node|bench|chaos|scripts|test)/' },
+      to: { path: '^(orchestrator|session-node|harness|bench|chaos|scripts|test)/' },
     },
 
     owned('docker', 'dockerode|@types/dockerode', '^orchestrator/(src/nodes/runtime|test)/'),
