@@ -198,6 +198,22 @@ test('hooks hear of the session’s news after the commit, and one that throws h
   ])
 })
 
+test('however many syncs of history are stuck, a live message gets through', async () => {
+  const syncing = await Promise.all(Array.from({ length: 25 }, attached))
+  const live = await attached()
+  const history: NodeEventInput = { type: 'history', messages: [], chats: [] }
+  let stuck: Promise<unknown>[] = []
+  await database.transaction(async (tx) => {
+    await tx.query('select 1 from session where id = any($1) for update', [
+      syncing.map(({ sessionId }) => sessionId),
+    ])
+    stuck = syncing.map(({ sessionId }) => ingest.applyCommit(sessionId, commit(1, { events: [history] })))
+    // More of them than the pool has connections.
+    await ingest.applyCommit(live.sessionId, commit(1, { events: [text('LIVE')] }))
+  })
+  expect(await Promise.all(stuck)).toEqual(syncing.map(() => ({ seq: 1, applied: true })))
+})
+
 test('a commit of keys alone, or with the protobuf of a send: fenced, in its turn and whole, like any other', async () => {
   const fixture = await attached()
   const { sessionId, accountId, tenantId } = fixture
