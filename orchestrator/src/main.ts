@@ -41,6 +41,7 @@ import { createPairing } from './sessions/pairing.ts'
 import { createReconciler } from './sessions/reconciler.ts'
 import { createSessionChanges } from './sessions/session-changes.ts'
 import { createSessionLogs } from './sessions/session-logs.ts'
+import { requireGeneration } from './sessions/session-row.ts'
 import { createIdentity, ensureFirstTenant } from './tenants/identity.ts'
 import { createTickets } from './tenants/tickets.ts'
 import { createGateway } from './ws/gateway.ts'
@@ -117,7 +118,10 @@ async function start(config: Config, logger: Logger, undo: Undo): Promise<void> 
   const internal = createInternalApp({
     secrets,
     attach,
-    readKeys: (sessionId, _generation, type, ids) => keys.readKeys(database.pool, sessionId, type, ids),
+    async readKeys(sessionId, generation, type, ids) {
+      await requireGeneration(database.pool, sessionId, generation)
+      return keys.readKeys(database.pool, sessionId, type, ids)
+    },
     commit: ingest.applyCommit,
     refuseCommit: ingest.refuseCommit,
     storedMessage: messages.storedMessage,

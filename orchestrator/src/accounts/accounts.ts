@@ -5,8 +5,10 @@
 import { v7 as uuid } from 'uuid'
 import { PalomarError } from '../errors.ts'
 import { appendEvents } from '../events/event-log.ts'
+import { removeLane } from '../lanes/lane-control.ts'
 import type { Logger } from '../logger.ts'
 import { decodeCursor, encodeCursor } from '../messages/cursor.ts'
+import { laneOf } from '../messages/send-job.ts'
 import { sessionEvent } from '../sessions/change-state.ts'
 import type { Lifecycle } from '../sessions/lifecycle.ts'
 import type { Reconciler } from '../sessions/reconciler.ts'
@@ -94,6 +96,7 @@ export function createAccounts({
       const { id: sessionId } = await lifecycle.logoutSession(account)
       await database.transaction(async (tx) => {
         await tx.query('delete from credential_archive where session_id = $1', [sessionId])
+        await removeLane(tx, laneOf(id))
         await tx.query('delete from account where tenant_id = $1 and id = $2', [tenantId, id])
       })
       logger.info('account deleted', { account_id: id, session_id: sessionId })

@@ -46,3 +46,13 @@ export async function setLanePace(tx: Queryable, key: string, paceMs: number): P
 export async function purgeLaneJobs(queryable: Queryable, before: Date): Promise<void> {
   await purge(queryable, [before])
 }
+
+const removeRow = prepared('lane-remove', 'delete from lane where key = $1')
+const removeJobs = prepared('lane-remove-jobs', 'delete from lane_job where key = $1')
+
+/** Removes a lane with all its jobs, for good: its key is no more. A try that runs now loses its lease. */
+export async function removeLane(tx: Queryable, key: string): Promise<void> {
+  // The lane's row is the lock: who is just enqueuing has ended when the second statement looks.
+  await removeRow(tx, [key])
+  await removeJobs(tx, [key])
+}

@@ -1,5 +1,6 @@
 /** A session's row as the hot paths see it: locked, so that whoever holds it decides alone. */
 import { prepared, type Queryable } from '../db/database.ts'
+import { PalomarError } from '../errors.ts'
 import type { SessionState } from './state-table.ts'
 
 export interface SessionRow {
@@ -29,4 +30,15 @@ const lock = prepared<SessionRow>(
 /** Locks the row until the transaction ends; undefined when there is no such session. */
 export async function lockSession(tx: Queryable, sessionId: string): Promise<SessionRow | undefined> {
   return (await lock(tx, [sessionId]))[0]
+}
+
+const generationOf = prepared<{ generation: number }>(
+  'session_generation',
+  'select generation from session where id = $1',
+)
+
+/** Throws `fenced` unless this is the session's newest generation: an older node is told nothing more. */
+export async function requireGeneration(db: Queryable, sessionId: string, generation: number): Promise<void> {
+  const [session] = await generationOf(db, [sessionId])
+  if (session?.generation !== generation) throw new PalomarError('fenced')
 }

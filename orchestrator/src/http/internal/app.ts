@@ -38,11 +38,11 @@ export interface InternalApi {
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 function createNodeAuth(secrets: Secrets): RequestHandler<{ id: string }> {
-  return (req, _res, next) => {
+  return (req, res, next) => {
     const token = /^Bearer (\S+)$/.exec(req.get('authorization') ?? '')?.[1] ?? ''
-    if (!uuid.test(req.params.id) || !secrets.verifyNodeToken(req.params.id, token)) {
-      throw new PalomarError('unauthorized', 'not the token of a node of this session')
-    }
+    const nodeId = uuid.test(req.params.id) ? secrets.verifyNodeToken(req.params.id, token) : null
+    if (!nodeId) throw new PalomarError('unauthorized', 'not the token of a node of this session')
+    res.locals.nodeId = nodeId
     next()
   }
 }
@@ -55,7 +55,10 @@ export function createInternalApp(api: InternalApi): Express {
   app.use(session, createNodeAuth(api.secrets))
 
   app.post(`${session}/attach`, json, async (req, res) => {
-    res.json(await api.attach(req.params.id, parsePart(attachRequest, req.body, '') as AttachRequest))
+    const request = parsePart(attachRequest, req.body, '') as AttachRequest
+    if (request.node_id !== res.locals.nodeId)
+      throw new PalomarError('unauthorized', 'the token is another node’s')
+    res.json(await api.attach(req.params.id, request))
   })
 
   app.post(`${session}/keys`, json, async (req, res) => {

@@ -1,4 +1,5 @@
 /** A session's start, stop and pairing, and its container's log. */
+import { setTimeout as delay } from 'node:timers/promises'
 import QRCode from 'qrcode'
 import { z } from 'zod'
 import type { LogLine } from '../../nodes/runtime/runtime.ts'
@@ -9,6 +10,7 @@ import { type AnyRoute, route } from '../route.ts'
 import { idParams, pairingCodeBody, pairingCodeSchema, qrSchema, sessionSchema } from './schemas.ts'
 
 const QR_WAIT_MS = 20_000
+const HEADERS_WITHIN_MS = 500
 
 const logsQuery = z.strictObject({
   tail: z.coerce.number().int().min(0).max(10_000).default(200),
@@ -148,11 +150,17 @@ export function sessionRoutes(rooms: {
           signal,
         })
         res.type('text/plain').set('Cache-Control', 'no-store').set('X-Accel-Buffering', 'no')
-        res.flushHeaders()
-        for await (const line of lines) {
-          if (signal.aborted) break
-          // A reader slower than the log is waited for, not buffered for.
-          if (!res.write(timestamped(line))) await drained(res, signal)
+        try {
+          // A driver that fails says so at once, as a problem; a log without a line yet must not keep the headers back.
+          const first = lines.next()
+          await Promise.race([first, delay(HEADERS_WITHIN_MS)])
+          res.flushHeaders()
+          for (let line = await first; !line.done && !signal.aborted; line = await lines.next()) {
+            // A reader slower than the log is waited for, not buffered for.
+            if (!res.write(timestamped(line.value))) await drained(res, signal)
+          }
+        } finally {
+          await lines.return(undefined)
         }
         res.end()
         return undefined

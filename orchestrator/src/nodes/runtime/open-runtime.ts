@@ -47,7 +47,9 @@ export async function openRuntime(options: OpenRuntimeOptions): Promise<Runtime>
     installation,
     images: {
       production: options.sessionImage ?? (await image('production', options.onProgress)),
-      ...(simulator ? { simulator: options.sessionImage ?? (await image('simulator', options.onProgress)) } : {}),
+      ...(simulator
+        ? { simulator: options.sessionImage ?? (await image('simulator', options.onProgress)) }
+        : {}),
     },
     ...(maxStarts ? { maxStarts } : {}),
     ...(onError ? { onError } : {}),
