@@ -36,6 +36,8 @@ export interface Verdict {
   counts: Record<Kind, number>
   /** the same id twice on the wire to a contact, who sees it once */
   repeats: number
+  /** messages that a reader had to ask for again before it could read them, either way: none is lost by it */
+  asked_again: number
 }
 
 export function check(evidence: Evidence): Verdict {
@@ -44,5 +46,12 @@ export function check(evidence: Evidence): Verdict {
     kinds.map((kind) => [kind, violations.filter((violation) => violation.kind === kind).length]),
   ) as Record<Kind, number>
   const arrivals = evidence.contacts.flatMap(({ received }) => received)
-  return { violations, counts, repeats: arrivals.reduce((sum, { times }) => sum + times - 1, 0) }
+  const sent = evidence.contacts.flatMap(({ sent }) => sent)
+  return {
+    violations,
+    counts,
+    repeats: arrivals.reduce((sum, { times }) => sum + times - 1, 0),
+    asked_again:
+      arrivals.filter(({ asked }) => asked > 0).length + sent.filter(({ resends }) => resends > 0).length,
+  }
 }

@@ -2,6 +2,7 @@
  * `npm run chaos -- --seed N --minutes M [--runtime docker|process] [--accounts 4]`: people and clients write while
  * nodes, the orchestrator and Postgres are killed and frozen, links cut and bent, and WhatsApp misbehaves; then all is
  * healed, and every message is accounted for. The last line is JSON; the exit code is 0 only if nothing went wrong.
+ * What a failing run left behind is kept in a folder it names; with --keep, a good one's too.
  */
 import { randomInt } from 'node:crypto'
 import path from 'node:path'
@@ -19,6 +20,7 @@ const { values: args } = parseArgs({
     runtime: { type: 'string' },
     accounts: { type: 'string', default: '4' },
     addressing: { type: 'string' },
+    keep: { type: 'boolean', default: false },
   },
 })
 const seed = args.seed === undefined ? randomInt(1, 1_000_000) : Number(args.seed)
@@ -42,9 +44,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
-function report({ kills, pauses, cuts, evidence, verdict }: Run) {
+function report({ kills, pauses, cuts, drained, evidence, verdict }: Run) {
   const { inbound, outbound } = evidence.history
-  const { counts, repeats } = verdict
+  const { counts, repeats, asked_again } = verdict
   return {
     seed,
     runtime,
@@ -60,6 +62,8 @@ function report({ kills, pauses, cuts, evidence, verdict }: Run) {
     status_regressions: counts.status_regressions,
     wrong_status: counts.wrong_status,
     undecryptable: counts.undecryptable,
+    asked_again,
+    drain_ms: drained.ms,
   }
 }
 
@@ -94,7 +98,7 @@ try {
 } catch (error) {
   console.error(error)
 } finally {
-  if (stack && !good && !interruption.signal.aborted) {
+  if (stack && (args.keep || !good) && !interruption.signal.aborted) {
     const folder = await newFolder(path.resolve('.palomar/chaos'), `seed-${seed}-${runtime}`)
     await keepRecord(folder, stack, run).catch((error) => say(`the record is not whole: ${error}`))
     say(`logs and evidence are kept in ${folder}`)
