@@ -9,6 +9,27 @@ afterEach(async () => {
 
 const COUNT = 100
 
+it('a conversation in which both write from the start can be read by both', { timeout: 60_000 }, async () => {
+  stage = await Stage.set()
+  const { simulator, orchestrator } = stage
+  const node = await stage.pairedNode()
+  const contact = simulator.addContact({ name: 'Bo' })
+  // Baileys starts a second session with its first send, while the contact still writes in the first
+  const incoming = simulator.contactSend({
+    phone: contact.phone,
+    to: PHONE,
+    text: 'in {n}',
+    count: 150,
+    rate_per_second: 100,
+  })
+  for (let index = 0; index < 25; index++) await node.send(textTo(contact.phone, `out ${index}`))
+  const { ids } = await incoming
+  const seen = () => orchestrator.eventsOf('message')
+  await orchestrator.until(() => seen().length >= ids.length, 'all messages')
+  expect(seen().map(({ id, content }) => `${id} ${content.type}`)).toEqual(ids.map((id) => `${id} text`))
+  expect(simulator.unreadable({ phone: contact.phone })).toEqual([])
+})
+
 // a key store of any latency, without the lock of sending, loses messages here (two of three of them at 3 ms)
 describe.each([
   { latencyMs: 3, addressing: 'pn' },

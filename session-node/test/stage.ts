@@ -26,6 +26,11 @@ export class Stage {
     return new Stage(simulator, orchestrator)
   }
 
+  /** another session of the same WhatsApp */
+  static async beside({ simulator }: Stage): Promise<Stage> {
+    return new Stage(simulator, await OrchestratorStandIn.start())
+  }
+
   async startNode(): Promise<NodeProcess> {
     this.#eventsBefore = this.orchestrator.events.length
     const node = await NodeProcess.start({

@@ -11,7 +11,7 @@ export const baileysLogger = (logger: Logger): BaileysLogger => {
   const quiet = () => undefined
   const tell = (level: 'warn' | 'debug') => (about: unknown, message?: string) => {
     const text = message ?? (typeof about === 'string' ? about : 'baileys')
-    logger[level](text, { from: 'baileys', ...reasonOf(about) })
+    logger[level](text, { from: 'baileys', ...messageIdOf(about), ...reasonOf(about) })
   }
   const adapter: BaileysLogger = {
     level: 'warn',
@@ -31,4 +31,9 @@ const reasonOf = (about: unknown): { reason?: string } => {
   const cause = err ?? error ?? trace
   if (cause instanceof Error) return { reason: cause.message }
   return typeof cause === 'string' ? { reason: cause.split('\n', 1)[0] ?? '' } : {}
+}
+
+const messageIdOf = (about: unknown): { message_id?: string } => {
+  const { key } = (typeof about === 'object' && about !== null ? about : {}) as { key?: { id?: unknown } }
+  return typeof key?.id === 'string' ? { message_id: key.id } : {}
 }

@@ -19,15 +19,15 @@ describe('reactTo', () => {
 
   it.each([
     [405, 600_000],
-    [408, 1_000],
-    [428, 1_000],
+    [408, 500],
+    [428, 500],
     [429, 300_000],
     [440, 4_000],
-    [500, 1_000],
-    [503, 1_000],
+    [500, 500],
+    [503, 500],
     [515, 0],
-    [599, 1_000],
-    [undefined, 1_000],
+    [599, 500],
+    [undefined, 500],
   ])('%s tries again after %s ms', (code, delayMs) => {
     expect(react(code)).toMatchObject({ do: 'retry', delayMs })
   })
@@ -51,9 +51,9 @@ describe('reactTo', () => {
   })
 
   it('backs off with attempts, up to a minute', () => {
-    expect(react(428, {}, { attempt: 3 })).toMatchObject({ delayMs: 8_000 })
+    expect(react(428, {}, { attempt: 3 })).toMatchObject({ delayMs: 4_000 })
     expect(react(428, {}, { attempt: 30 })).toMatchObject({ delayMs: 60_000 })
-    expect(react(428, {}, { attempt: 3, random: () => 0 })).toMatchObject({ delayMs: 4_000 })
+    expect(react(428, {}, { attempt: 3, random: () => 0 })).toMatchObject({ delayMs: 2_000 })
   })
 
   it('gives way after the fifth time in half a minute that it was replaced', () => {

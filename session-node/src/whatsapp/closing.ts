@@ -38,7 +38,7 @@ const again =
     reason,
   })
 
-const lost = (reason: string) => again(reason, SECOND, MINUTE)
+const lost = (reason: string) => again(reason, SECOND / 2, MINUTE)
 
 /** One row a disconnect code. Credentials are wiped where WhatsApp has ended them, and nowhere else. */
 const rules: Record<number, Rule> = {

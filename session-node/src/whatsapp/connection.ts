@@ -26,7 +26,7 @@ export interface ConnectionOptions {
 /** a login that hangs after the handshake is given up */
 const OPEN_MS = 60_000
 /** a connection that lasted this long was a good one: the next loss starts from the shortest delay */
-const GOOD_MS = 30_000
+const GOOD_MS = 5_000
 const MAX_SILENCES = 2
 
 /** Keeps one account connected: one socket at a time, made again by the table of `closing.ts`. */
@@ -175,8 +175,7 @@ export class Connection {
   #closed(error: unknown): void {
     const { credentials, logger } = this.#options
     clearTimeout(this.#deadline)
-    this.#line?.hangUp()
-    this.#line = undefined
+    this.#hangUp()
     const leaving = this.#leaving
     const good = this.#activeSince !== undefined && Date.now() - this.#activeSince >= GOOD_MS
     this.#attempt = good ? 0 : this.#attempt
@@ -208,6 +207,15 @@ export class Connection {
       if (reaction.forget) this.#forget(report)
       else this.#report(report)
     } else this.#again(reaction.delayMs, code, leaving ?? reaction.reason)
+  }
+
+  #hangUp(): void {
+    if (!this.#line) return
+    const { socket, hangUp } = this.#line
+    this.#line = undefined
+    // Baileys takes away what would tell its running queries of the end: they would hold the keys' lock for 30 s
+    socket.ws.emit('error', new Error('Connection Closed'))
+    hangUp()
   }
 
   #again(delayMs: number, code: number | undefined, reason: string): void {

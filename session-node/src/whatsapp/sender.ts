@@ -51,14 +51,45 @@ export class Sender {
   }
 
   async #send(command: SendCommand): Promise<SendResult> {
-    const { line: currentLine, log, recipients, acknowledgements } = this.#options
+    const { line: currentLine, log } = this.#options
     if (log.overloaded) throw new NodeError('overloaded')
     const line = currentLine()
     const ownJid = line?.socket.user?.id
     if (!line || !ownJid) throw new NodeError('not_connected')
 
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<'timeout'>((resolve) => {
+      timer = setTimeout(resolve, command.ack_timeout_ms, 'timeout')
+    })
+    const work = this.#relay(line, command, ownJid)
+    try {
+      const first = await Promise.race([work, timeout, line.closed.then(() => 'closed' as const)])
+      // the bytes may have left, or may still leave: the end is unknown
+      if (first === 'closed')
+        throw new NodeError('ack_timeout', 'The connection closed before the acknowledgement')
+      if (first === 'timeout') {
+        this.#options.onSilence()
+        throw new NodeError('ack_timeout')
+      }
+      this.#options.onAcknowledged()
+      return this.#conclude(command, first.recipient, first.ack)
+    } catch (error) {
+      work.catch(() => undefined)
+      throw asNodeError(error, line)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** look-up, message, bytes, ack */
+  async #relay(
+    { socket }: Line,
+    command: SendCommand,
+    ownJid: string,
+  ): Promise<{ recipient: Address; ack: Acknowledgement }> {
+    const { log, recipients, acknowledgements } = this.#options
     const recipient = command.resolve
-      ? await untilClosed(line, recipients.resolve(line.socket, command.to))
+      ? await recipients.resolve(socket, command.to)
       : recipients.complete(command.to)
     const message = await outgoingMessage(command, recipient.jid, ownJid)
     // lazy: the ratchet's write follows at once, and the bytes wait for that one
@@ -67,28 +98,8 @@ export class Sender {
       { lazy: isPerson(recipient) },
     )
     const ack = acknowledgements.expect(command.id)
-    await untilClosed(line, line.socket.relayMessage(recipient.jid, message, { messageId: command.id }))
-    return this.#conclude(command, recipient, await this.#wait(line, ack, command.ack_timeout_ms))
-  }
-
-  async #wait(line: Line, ack: Promise<Acknowledgement>, ms: number): Promise<Acknowledgement> {
-    let timer: NodeJS.Timeout | undefined
-    const timeout = new Promise<'timeout'>((resolve) => {
-      timer = setTimeout(resolve, ms, 'timeout')
-    })
-    try {
-      const first = await Promise.race([ack, timeout, line.closed.then(() => 'closed' as const)])
-      if (first === 'closed')
-        throw new NodeError('ack_timeout', 'The connection closed before the acknowledgement')
-      if (first === 'timeout') {
-        this.#options.onSilence()
-        throw new NodeError('ack_timeout')
-      }
-      this.#options.onAcknowledged()
-      return first
-    } finally {
-      clearTimeout(timer)
-    }
+    await socket.relayMessage(recipient.jid, message, { messageId: command.id })
+    return { recipient, ack: await ack }
   }
 
   #conclude({ id }: SendCommand, recipient: Address, { timestamp, error }: Acknowledgement): SendResult {
@@ -117,22 +128,13 @@ const encode = (message: proto.IMessage) =>
 /** only Signal sessions write a ratchet with every message */
 const isPerson = ({ jid }: Address) => jid.endsWith('@s.whatsapp.net') || jid.endsWith('@lid')
 
-/** work on a socket that hangs or fails because the socket went away is a matter of the connection */
-const untilClosed = async <T>(line: Line, work: Promise<T>): Promise<T> => {
-  let closed = false
-  const gone = line.closed.then((): never => {
-    closed = true
-    throw new NodeError('ack_timeout', 'The connection closed while the message was being sent')
-  })
-  try {
-    return await Promise.race([work, gone])
-  } catch (error) {
-    if (error instanceof NodeError) throw error
-    if (closed || !line.socket.ws.isOpen) {
-      throw new NodeError('ack_timeout', 'The connection closed while the message was being sent', {
-        cause: error,
-      })
-    }
-    throw new NodeError('internal', error instanceof Error ? error.message : String(error), { cause: error })
+/** what fails because the socket went away is a matter of the connection */
+const asNodeError = (error: unknown, line: Line): NodeError => {
+  if (error instanceof NodeError) return error
+  if (!line.socket.ws.isOpen) {
+    return new NodeError('ack_timeout', 'The connection closed while the message was being sent', {
+      cause: error,
+    })
   }
+  return new NodeError('internal', error instanceof Error ? error.message : String(error), { cause: error })
 }

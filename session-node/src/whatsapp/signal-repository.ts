@@ -11,6 +11,7 @@ import {
 } from '@whiskeysockets/baileys'
 import type { InboxEntry } from '../../contract/index.ts'
 import { hashOf, INBOX_TYPE, type Inbox } from './inbox.ts'
+import { Lock } from './lock.ts'
 
 type Stanza = InboxEntry['stanza']
 interface Me {
@@ -60,14 +61,16 @@ export const guardSignalRepository = (
   inbox: Inbox,
   stanzas: StanzaIndex,
 ): SocketConfig['makeSignalRepository'] => {
+  const lock = new Lock()
   return (auth, logger, pnToLid) => {
     const repository = DEFAULT_CONNECTION_CONFIG.makeSignalRepository(auth, logger, pnToLid)
     const keys = auth.keys as SignalKeyStoreWithTransaction
-    const me = () => {
+    const me = (): Me => {
       const { me } = auth.creds as SignalAuthState['creds'] & { me?: Me }
       if (!me) throw new Error('Signal sessions need an account')
       return me
     }
+    outliveSocket(keys, () => me().id, lock)
     const locked = <T>(work: () => Promise<T>) => keys.transaction(work, me().id)
 
     const once = async (ciphertext: Uint8Array, decrypt: () => Promise<Uint8Array>): Promise<Uint8Array> => {
@@ -104,4 +107,16 @@ export const guardSignalRepository = (
     }
     return Object.assign(Object.create(repository), guarded)
   }
+}
+
+/**
+ * Baileys' locks are each socket's own, but the keys are not: what a closed socket still has in hand must not run
+ * beside its successor.
+ */
+const outliveSocket = (keys: SignalKeyStoreWithTransaction, sendingLock: () => string, lock: Lock): void => {
+  const transaction = keys.transaction.bind(keys)
+  keys.transaction = (work, key) =>
+    keys.isInTransaction() || key !== sendingLock()
+      ? transaction(work, key)
+      : lock.run(() => transaction(work, key))
 }

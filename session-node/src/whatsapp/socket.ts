@@ -11,6 +11,7 @@ import type { CommitLog } from '../commits/commit-log.ts'
 import type { SimulatorTarget } from '../environment/simulator-target.ts'
 import type { Logger } from '../logger.ts'
 import { baileysLogger } from './baileys-logger.ts'
+import { makeSessionsCareful } from './careful-sessions.ts'
 import type { Credentials } from './credentials.ts'
 import { ExpiringCache } from './expiring-cache.ts'
 import type { Inbox } from './inbox.ts'
@@ -40,6 +41,7 @@ const CLOSE_MS = 1_000
 export const createSocketFactory = (options: SocketFactoryOptions): (() => WASocket) => {
   const { credentials, keyStore, inbox, order, log, settings, simulator, storedMessage, logger } = options
   if (simulator) WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(simulator.rootKey)
+  makeSessionsCareful()
   const stanzas = new StanzaIndex()
   const config: Omit<Parameters<typeof makeWASocket>[0], 'auth'> = {
     logger: baileysLogger(logger),
