@@ -154,6 +154,7 @@ async function start(config: Config, logger: Logger, undo: Undo): Promise<void> 
     routes: [
       ...accountRoutes(accounts),
       ...sessionRoutes({
+        sendingPause: messages.sendingPause,
         lifecycle,
         pairing: createPairing({ ...transactions, clients, reconciler }),
         logs: createSessionLogs({ database, runtime, changes, logger }),

@@ -1,9 +1,9 @@
 /** Rows of accounts, and how callers see them. */
 import type pg from 'pg'
+import type { Place } from '../db/cursor.ts'
 import type { Database } from '../db/database.ts'
 import type { AccountGetPayload } from '../db/generated/models.ts'
 import { postgresJson, postgresText } from '../events/postgres-json.ts'
-import type { Place } from '../messages/cursor.ts'
 import type { SessionState } from '../sessions/state-table.ts'
 
 export interface AccountView {

@@ -3,11 +3,11 @@
  * not the tenant's does not exist (`account_not_found`).
  */
 import { v7 as uuid } from 'uuid'
+import { decodeCursor, encodeCursor } from '../db/cursor.ts'
 import { PalomarError } from '../errors.ts'
 import { appendEvents } from '../events/event-log.ts'
 import { removeLane } from '../lanes/lane-control.ts'
 import type { Logger } from '../logger.ts'
-import { decodeCursor, encodeCursor } from '../messages/cursor.ts'
 import { laneOf } from '../messages/send-job.ts'
 import { sessionEvent } from '../sessions/change-state.ts'
 import type { Lifecycle } from '../sessions/lifecycle.ts'

@@ -37,6 +37,21 @@ export async function resumeLane(tx: Queryable, key: string): Promise<void> {
   await pause(tx, [key, null, null])
 }
 
+const readPaused = prepared<LanePause>(
+  'lane-read-pause',
+  'select paused_until as until, paused_reason as reason from lane where key = $1 and paused_until > now()',
+)
+
+export interface LanePause {
+  until: Date
+  reason: string
+}
+
+/** Why and until when nothing is started in the lane; undefined while it is not paused. */
+export async function readLanePause(queryable: Queryable, key: string): Promise<LanePause | undefined> {
+  return (await readPaused(queryable, [key]))[0]
+}
+
 /** The least time between a success in the lane and its next start. */
 export async function setLanePace(tx: Queryable, key: string, paceMs: number): Promise<void> {
   await pace(tx, [key, paceMs])

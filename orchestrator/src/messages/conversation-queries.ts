@@ -1,7 +1,8 @@
 /** Conversations as callers read them. */
+
+import { decodeCursor, encodeCursor } from '../db/cursor.ts'
 import { prepared, type Queryable } from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
-import { decodeCursor, encodeCursor } from './cursor.ts'
 import { readIdentities } from './identities.ts'
 import type { ConversationPage, ConversationView } from './message-schemas.ts'
 import { parseRecipient } from './recipient.ts'

@@ -1,7 +1,8 @@
 /** Messages as callers read them. Everything is asked for with its tenant: what another has does not exist. */
+
+import { decodeCursor, encodeCursor } from '../db/cursor.ts'
 import { prepared, type Queryable } from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
-import { decodeCursor, encodeCursor } from './cursor.ts'
 import type { Message, MessagePage } from './message-schemas.ts'
 import { type MessageRow, messageColumns, messageTables, viewMessage } from './message-view.ts'
 

@@ -2,7 +2,7 @@
 import type { Config } from '../config.ts'
 import type { Database } from '../db/database.ts'
 import type { FanOut } from '../events/fan-out.ts'
-import { purgeLaneJobs } from '../lanes/lane-control.ts'
+import { purgeLaneJobs, readLanePause } from '../lanes/lane-control.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import type { NodeClients } from '../nodes/node-clients.ts'
@@ -13,6 +13,7 @@ import { listDeadLetters, redriveDeadLetter } from './dead-letters.ts'
 import { type Answer, finishKey, type IdempotencyKey, purgeKeys } from './idempotency.ts'
 import { createMessageChanges } from './message-changes.ts'
 import { listMessages, readMessage } from './message-queries.ts'
+import { laneOf } from './send-job.ts'
 import { createSendWorker } from './send-worker.ts'
 import { readStoredMessage } from './stored-message.ts'
 import { createEndWaiter } from './wait-for-end.ts'
@@ -78,6 +79,8 @@ export function createMessages(options: MessagesOptions) {
       listDeadLetters(database.pool, tenantId, query),
     redriveDeadLetter: (tenantId: string, id: string) =>
       redriveDeadLetter(database.pool, { retry }, tenantId, id),
+    /** Why the account sends nothing now (not connected, or its sends keep failing), and until when it rests at most. */
+    sendingPause: (accountId: string) => readLanePause(database.pool, laneOf(accountId)),
     storedMessage: (sessionId: string, waId: string) => readStoredMessage(database.pool, sessionId, waId),
 
     start: worker.start,

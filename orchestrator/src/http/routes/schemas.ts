@@ -31,6 +31,10 @@ export const sessionSchema = z
         name: z.string().optional(),
       })
       .nullable(),
+    sending_paused: z
+      .object({ until: z.iso.datetime(), reason: z.string() })
+      .nullish()
+      .meta({ description: 'why nothing is sent now: not connected, or sends keep failing; of GET only' }),
     node: z
       .object({
         id: z.uuid(),

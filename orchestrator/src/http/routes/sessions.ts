@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import QRCode from 'qrcode'
 import { z } from 'zod'
+import type { Messages } from '../../messages/messages.ts'
 import type { LogLine } from '../../nodes/runtime/runtime.ts'
 import type { Lifecycle } from '../../sessions/lifecycle.ts'
 import type { Pairing } from '../../sessions/pairing.ts'
@@ -21,11 +22,12 @@ const logsQuery = z.strictObject({
 const timestamped = ({ at, text }: LogLine) => `${at.toISOString()} ${text}\n`
 
 export function sessionRoutes(rooms: {
+  sendingPause: Messages['sendingPause']
   lifecycle: Lifecycle
   pairing: Pairing
   logs: ReturnType<typeof createSessionLogs>
 }): AnyRoute[] {
-  const { lifecycle, pairing, logs } = rooms
+  const { lifecycle, pairing, logs, sendingPause } = rooms
   const session = { 200: { description: 'The session', schema: sessionSchema } }
   return [
     route({
@@ -36,10 +38,12 @@ export function sessionRoutes(rooms: {
       scope: 'read',
       params: idParams,
       responses: session,
-      handler: async ({ params, caller }) => ({
-        status: 200,
-        body: await lifecycle.readSession({ tenantId: caller.tenantId, accountId: params.id }),
-      }),
+      handler: async ({ params, caller }) => {
+        const session = await lifecycle.readSession({ tenantId: caller.tenantId, accountId: params.id })
+        const pause = await sendingPause(params.id)
+        const sending_paused = pause ? { until: pause.until.toISOString(), reason: pause.reason } : null
+        return { status: 200, body: { ...session, sending_paused } }
+      },
     }),
     route({
       method: 'post',

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "message" DROP COLUMN "job_id";
