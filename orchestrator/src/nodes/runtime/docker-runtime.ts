@@ -80,8 +80,8 @@ export class DockerRuntime implements Runtime {
 
   async prepare() {
     const { production, simulator } = this.#options.images
-    const bridge = await this.#bridge()
     for (const image of [production, simulator]) if (image !== undefined) await this.#checkImage(image)
+    const bridge = await this.#bridge()
     if (bridge.gatewayIsLocal) return { listenHost: bridge.gateway, callbackHost: 'host.docker.internal' }
     if (this.#options.reach === 'bridge')
       throw new RuntimeError(
