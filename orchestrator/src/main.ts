@@ -73,6 +73,8 @@ async function start(config: Config, logger: Logger, undo: Undo): Promise<void> 
   })
   undo.push(() => database.close())
   const { createdKey } = await ensureFirstTenant(database.pool, config.adminKey)
+  // At once, before anything else can fail, and not through the logger: it is shown this once and kept nowhere.
+  if (createdKey) process.stderr.write(`\nAdmin key (shown this once): ${createdKey}\n\n`)
 
   const fanOut = config.redisUrl
     ? createRedisFanOut(config.redisUrl, config.runtime.installation, logger)
@@ -204,8 +206,6 @@ async function start(config: Config, logger: Logger, undo: Undo): Promise<void> 
 
   const { port } = addressOf(server)
   logger.info('listening', { url: `http://${config.http.host}:${port}`, runtime: runtime.kind, version })
-  // Not through the logger: the key is shown once, to whoever starts it, and kept nowhere.
-  if (createdKey) process.stderr.write(`\nAdmin key (shown this once): ${createdKey}\n`)
   process.stderr.write(
     `Palomar is at http://${config.http.host}:${port}  API: /api/docs  sessions: ${runtime.kind}\n\n`,
   )
