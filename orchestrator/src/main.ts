@@ -34,6 +34,7 @@ import { openRuntime } from './nodes/runtime/open-runtime.ts'
 import { RuntimeError } from './nodes/runtime/runtime.ts'
 import { createSecrets, loadMasterSecret } from './secrets.ts'
 import { createAttach } from './sessions/attach.ts'
+import { countDisconnects } from './sessions/count-disconnects.ts'
 import { createInboxStore, sweepInbox } from './sessions/inbox-store.ts'
 import { createKeyStore } from './sessions/key-store.ts'
 import { createLifecycle } from './sessions/lifecycle.ts'
@@ -80,6 +81,7 @@ async function start(config: Config, logger: Logger, undo: Undo): Promise<void> 
     ? createRedisFanOut(config.redisUrl, config.runtime.installation, logger)
     : createFanOut(logger)
   undo.push(() => fanOut.close())
+  countDisconnects(fanOut, metrics)
 
   const runtime = await openRuntime({
     ...config.runtime,

@@ -49,6 +49,12 @@ export function createMetrics() {
       labelNames: ['reason'],
       registers,
     }),
+    disconnects: new Counter({
+      name: 'palomar_session_disconnects_total',
+      help: 'Active sessions that lost their connection, by reason',
+      labelNames: ['reason'],
+      registers,
+    }),
     sessions: new Gauge({
       name: 'palomar_sessions',
       help: 'Sessions by observed state',
