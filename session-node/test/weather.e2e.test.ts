@@ -118,12 +118,12 @@ describe.each(['pn', 'lid'] as const)('rough weather, %s', (addressing) => {
     await stage.pairedNode()
     const contact = simulator.addContact({ name: 'Bo' })
     simulator.setFaults({ repeat: 0.1, tcp_reset: 0.002, mid_frame: 0.001, jitter_ms: 5, only: [PHONE] })
-    // nodes die at every 40th commit, after it was applied and before it was answered
+    // nodes die at every 20th commit, after it was applied and before it was answered
     let commits = 0
     let next: Promise<unknown> = Promise.resolve()
     orchestrator.onApplied = async () => {
       commits += 1
-      if (commits % 40 !== 0) return
+      if (commits % 20 !== 0) return
       await stage.nodes.at(-1)?.kill()
       next = stage.startNode()
     }
@@ -147,7 +147,7 @@ describe.each(['pn', 'lid'] as const)('rough weather, %s', (addressing) => {
     const arrived = simulator.received({ phone: contact.phone })
     expect(arrived.map(({ text }) => text)).toEqual(outgoing.map(({ content }) => content.text.body))
     expect(simulator.counters()).toMatchObject({ retries: 0, violations: [] })
-    expect(stage.nodes.length).toBeGreaterThan(2)
+    expect(stage.nodes.length).toBeGreaterThan(1)
   })
 })
 
