@@ -4,7 +4,8 @@ import type { Evidence } from './evidence.ts'
 /** @param message the text or WhatsApp id of it, as violations name it */
 export function timelineOf(message: string, evidence: Evidence): string[] {
   const { history, messages, events, contacts } = evidence
-  const names = new Set(message.split(/[ ()]+/).filter(Boolean))
+  // A text, an id, or both: `text (id)`.
+  const names = new Set([message, ...message.replace(/\)$/, '').split(' (')])
   const about = (...ids: (string | null | undefined)[]) => ids.some((id) => id && names.has(id))
   const line = (what: string, fact: object) => `${what} ${JSON.stringify(fact)}`
   const rows = messages.filter(({ text, waId }) => about(text, waId))

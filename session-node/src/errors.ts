@@ -38,4 +38,11 @@ export class FatalError extends Error {
 }
 
 /** what the process ends with; the drivers show it */
-export const exitCodes = { drained: 0, crashed: 1, badEnvironment: 2, fenced: 3, refused: 4 } as const
+export const exitCodes = {
+  drained: 0,
+  crashed: 1,
+  badEnvironment: 2,
+  fenced: 3,
+  refused: 4,
+  orphaned: 5,
+} as const

@@ -47,8 +47,7 @@ const main = async (): Promise<void> => {
 
   await listen(server, environment.PORT, environment.HOST)
   const { port } = server.address() as AddressInfo
-  process.send?.({ port })
-  if (process.connected) process.disconnect()
+  await tellPort(port)
   logger.info('listening', { port })
 
   const attached = await orchestrator.attach({ node_id: nodeId, version: process.version })
@@ -66,6 +65,23 @@ const finish = async (session: Session | undefined): Promise<void> => {
   await session?.connection.stop()
   await session?.log.drain()
 }
+
+/** A parent that dies before it has written the port down leaves a node that nobody can find: it must not go on. */
+const tellPort = (port: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    if (!process.send) {
+      resolve()
+      return
+    }
+    process.once('disconnect', () =>
+      reject(new FatalError(exitCodes.orphaned, 'The parent ended before it knew the port')),
+    )
+    process.once('message', () => {
+      resolve()
+      if (process.connected) process.disconnect()
+    })
+    process.send({ port })
+  })
 
 const listen = (server: ReturnType<typeof createServer>, port: number, host: string): Promise<void> =>
   new Promise((resolve, reject) => {

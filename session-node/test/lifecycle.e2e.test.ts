@@ -17,6 +17,13 @@ const problemOf = (work: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => (error instanceof ProblemError ? error.problem : error),
   )
 
+it('ends when its parent does before it has said that it knows the port', async () => {
+  const stage = await setStage()
+  const node = await stage.startNode({ abandon: true })
+  expect(await node.exited).toBe(5)
+  expect(stage.orchestrator.events).toEqual([])
+})
+
 describe('pairing', () => {
   it('works by code', async () => {
     const stage = await setStage()

@@ -45,6 +45,8 @@ export interface NodeProcessOptions {
   simulatorUrl: string
   rootKey: string
   logLevel?: 'error' | 'warn' | 'info' | 'debug'
+  /** the parent ends just when it is told the port */
+  abandon?: boolean
 }
 
 export class NodeProcess {
@@ -92,6 +94,8 @@ export class NodeProcess {
     })
     const [message] = await Promise.race([once(child, 'message'), exit])
     exit.catch(() => undefined)
+    if (options.abandon) child.disconnect()
+    else child.send({ known: true })
     return new NodeProcess(child, (message as { port: number }).port, logs)
   }
 

@@ -31,12 +31,13 @@ export class Stage {
     return new Stage(simulator, await OrchestratorStandIn.start())
   }
 
-  async startNode(): Promise<NodeProcess> {
+  async startNode(options: { abandon?: boolean } = {}): Promise<NodeProcess> {
     this.#eventsBefore = this.orchestrator.events.length
     const node = await NodeProcess.start({
       orchestratorUrl: this.orchestrator.url,
       simulatorUrl: this.simulator.waUrl,
       rootKey: this.simulator.rootKey,
+      ...options,
     })
     this.nodes.push(node)
     return node

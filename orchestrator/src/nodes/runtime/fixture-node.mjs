@@ -46,7 +46,11 @@ const server = createServer(async (request, response) => {
 })
 
 process.on('SIGTERM', () => process.exit(0))
-process.on('disconnect', () => server.listening || process.exit(1))
+let known = false
+process.on('message', () => {
+  known = true
+})
+process.on('disconnect', () => known || process.exit(1))
 if (process.env.FAIL_AT_START) {
   process.stderr.write(`${process.env.FAIL_AT_START}\n`)
   process.exit(9)

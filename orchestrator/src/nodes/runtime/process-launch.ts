@@ -42,7 +42,7 @@ export async function launch(
     writeState(folder, state)
     const told = { ...state, port: await port }
     writeState(folder, told)
-    if (child.connected) child.disconnect()
+    await release(child)
     child.unref()
     return { state: told, exited, hold: () => child.ref() }
   } catch (error) {
@@ -57,6 +57,14 @@ export async function launch(
       cause: error.cause,
     })
   }
+}
+
+/** Tells the node that its port is written down: from now on it can be found without us. */
+async function release(child: ChildProcess): Promise<void> {
+  if (!child.connected) return
+  // A node that ends meanwhile takes the channel with it; its exit is told elsewhere.
+  await new Promise((resolve) => child.send({ known: true }, resolve))
+  if (child.connected) child.disconnect()
 }
 
 /** The node gets no more of the environment than it is meant to have: the orchestrator's holds secrets. */

@@ -5,7 +5,8 @@
  * listens at a free port of 127.0.0.1, tells the port over the IPC channel, and is then let go. All that is known of it
  * is in `<dataDir>/nodes/<name>/`: its state and its logs. A new orchestrator adopts it from there.
  *
- * A node whose parent dies before it has told its port must exit when the channel closes: nobody could find it.
+ * A node whose parent dies before it has said that it wrote the port down must exit when the channel closes: nobody could
+ * find it.
  */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
