@@ -2,12 +2,9 @@
  * The orchestrator. The one file that knows every room: it builds them by plain construction, in the order in which
  * they need each other, and drains them in the reverse one.
  */
-import { once } from 'node:events'
 import { mkdirSync, readFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Express } from 'express'
 import { createAccounts } from './accounts/accounts.ts'
 import { type Config, parseConfig } from './config.ts'
 import { openDatabase } from './db/database.ts'
@@ -25,9 +22,11 @@ import { conversationRoutes } from './http/routes/conversations.ts'
 import { messageRoutes } from './http/routes/messages.ts'
 import { sessionRoutes } from './http/routes/sessions.ts'
 import { ticketRoutes } from './http/routes/web-socket-tickets.ts'
+import { addressOf, closeServer, listen } from './http/server.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { createMessages } from './messages/messages.ts'
 import { createMetrics } from './metrics.ts'
+import { countNodes } from './nodes/count-nodes.ts'
 import { createNodeClients } from './nodes/node-clients.ts'
 import { createNodeSpecs } from './nodes/node-spec.ts'
 import { openRuntime } from './nodes/runtime/open-runtime.ts'
@@ -217,51 +216,6 @@ async function embeddedDatabase(config: Config, undo: Undo): Promise<string> {
   const postgres = await startEmbeddedPostgres({ dataDir: config.dataDir })
   undo.push(() => postgres.stop())
   return postgres.createDatabase('palomar')
-}
-
-async function listen(app: Express, host: string, port: number, variable: string): Promise<Server> {
-  const server = createServer(app)
-  server.keepAliveTimeout = 65_000
-  server.listen(port, host)
-  await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EADDRINUSE')
-      throw new StartupError(`port ${port} on ${host} is taken: set ${variable} to another`)
-    throw new StartupError(`cannot listen on ${host}:${port} (${variable}): ${error.message}`)
-  })
-  return server
-}
-
-function addressOf(server: Server): { port: number } {
-  const address = server.address()
-  if (!address || typeof address === 'string') throw new Error('the server has no port')
-  return address
-}
-
-/** Lets running requests end, for a while; follows of logs and idle connections are cut at once. */
-async function closeServer(server: Server): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve))
-  server.closeIdleConnections()
-  const cut = setTimeout(() => server.closeAllConnections(), 1_000)
-  await closed
-  clearTimeout(cut)
-}
-
-async function countNodes(pool: {
-  query(
-    sql: string,
-  ): Promise<{ rows: { wanted: number; healthy: number; unhealthy: number; starting: number }[] }>
-}) {
-  const { rows } = await pool.query(
-    `select count(*)::int as wanted,
-       count(*) filter (where n.health = 'healthy')::int as healthy,
-       count(*) filter (where n.health = 'unhealthy')::int as unhealthy,
-       count(*) filter (where n.health is null or n.health = 'unknown')::int as starting
-     from session s left join lateral (
-       select health from node where session_id = s.id and status in ('starting', 'running') order by started_at desc limit 1
-     ) n on true
-     where s.desired = 'running'`,
-  )
-  return rows[0] ?? { wanted: 0, healthy: 0, unhealthy: 0, starting: 0 }
 }
 
 async function main(): Promise<void> {

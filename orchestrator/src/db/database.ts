@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg, { type PoolClient, type QueryResult, type QueryResultRow } from 'pg'
 import { connect } from './connect.ts'
@@ -19,6 +20,16 @@ export interface DatabaseOptions {
   onIdleError?: (error: Error) => void
 }
 
+/**
+ * What is written in one turn of the event loop leaves in one system call. Each one costs some 0.1 ms on either side,
+ * more than most of our statements do: without this, they are a third of the orchestrator's CPU time.
+ */
+class GatheringSocket extends Socket {
+  override uncork(): void {
+    process.nextTick(() => super.uncork())
+  }
+}
+
 /** Opens the pool and proves that the server answers. Throws a `StartupError` when it does not. */
 export async function openDatabase(url: string, options: DatabaseOptions = {}): Promise<Database> {
   await (await connect(url)).end()
@@ -26,6 +37,9 @@ export async function openDatabase(url: string, options: DatabaseOptions = {}): 
     connectionString: url,
     max: options.maxConnections ?? 20,
     connectionTimeoutMillis: 10_000,
+    // Statements that do not need each other's answers share a round trip: send them together, by Promise.all.
+    pipeline: true,
+    stream: () => new GatheringSocket(),
   })
   pool.on('error', (error) => options.onIdleError?.(error))
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) })
@@ -49,8 +63,8 @@ export async function inTransaction<T>(pool: pg.Pool, work: (client: PoolClient)
   }
   client.on('error', onError)
   try {
-    await client.query('begin')
-    const result = await work(client)
+    // Not awaited: it cannot fail on a connection that lives, and so travels with the first statement of `work`.
+    const [, result] = await Promise.all([begin(client), work(client)])
     await client.query('commit')
     return result
   } catch (error) {
@@ -79,3 +93,5 @@ export function prepared<R extends QueryResultRow>(name: string, text: string) {
   return async (queryable: Queryable, values: unknown[] = []): Promise<R[]> =>
     (await queryable.query<R>({ name, text, values })).rows
 }
+
+const begin = prepared('begin', 'begin')

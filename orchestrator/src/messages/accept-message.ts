@@ -96,15 +96,12 @@ async function write(
   const items = await checkItems(tx, tenantId, numbered, !async && !queue)
   const drafts = await draftAll(tx, tenantId, good(items), async)
   if (drafts.length === 0) return { results: items.filter((item) => item instanceof PalomarError) }
-  const rows = await insertOutbound(tx, tenantId, drafts)
   const inputOf = new Map(good(items).map(({ id, input }) => [id, input]))
-  await enqueueSends(
-    tx,
-    rows.map(({ id, accountId, sendAt }) => ({
-      ...{ tenantId, accountId, messageId: id, sendAt },
-      priority: inputOf.get(id)?.priority ?? 0,
-    })),
-  )
+  const sends = drafts.map(({ id, sender: { accountId }, sendAt }) => ({
+    ...{ tenantId, accountId, messageId: id, sendAt },
+    priority: inputOf.get(id)?.priority ?? 0,
+  }))
+  const [rows] = await Promise.all([insertOutbound(tx, tenantId, drafts), enqueueSends(tx, sends)])
   const views = new Map(rows.map((row) => [row.id, viewMessage(row)]))
   return {
     results: items.map((item) => (item instanceof PalomarError ? item : (views.get(item.id) as Message))),

@@ -29,7 +29,7 @@ import { sendJob } from './send-job.ts'
 import { judge, type Verdict } from './send-verdict.ts'
 import { commandOf, readSendWork, type SendWork } from './send-work.ts'
 import type { StatusChange } from './status.ts'
-import { writeFacts } from './status-writer.ts'
+import { decideFacts, storeDecision, writeFacts } from './status-writer.ts'
 import { waTime } from './wa-time.ts'
 
 export interface DispatcherOptions {
@@ -101,11 +101,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   ): Promise<Finished> {
     const { events, finished } = await database.transaction(async (tx) => {
       await before(tx)
-      const events = await appendEvents(
-        tx,
-        await writeFacts(tx, work.accountId, [{ waId: work.waId, change }]),
-      )
-      return { events, finished: await attempt.finish(tx, outcome) }
+      const decision = await decideFacts(tx, work.accountId, [{ waId: work.waId, change }])
+      const [, events, finished] = await Promise.all([
+        storeDecision(tx, decision),
+        appendEvents(tx, decision.events),
+        attempt.finish(tx, outcome),
+      ])
+      return { events, finished }
     })
     for (const event of events) metrics.messages.inc({ event: event.type })
     fanOut.publish(events)

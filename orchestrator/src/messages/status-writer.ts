@@ -28,13 +28,22 @@ const write = prepared(
    where m.id = u.id`,
 )
 
-/** Applies the facts in order. Returns the events of what changed; facts about messages we do not have are dropped. */
-export async function writeFacts(
+/** What facts make of the messages that they are about: their rows as they are to be, and the events to append. */
+export interface Decision {
+  rows: MessageRow[]
+  events: NewEvent[]
+}
+
+/**
+ * Locks the messages and applies the facts in order; facts about messages we do not have are dropped. Nothing is
+ * written yet: `storeDecision` does that, together with whatever else need not wait for it.
+ */
+export async function decideFacts(
   tx: Queryable,
   accountId: string,
   facts: readonly Fact[],
-): Promise<NewEvent[]> {
-  if (facts.length === 0) return []
+): Promise<Decision> {
+  if (facts.length === 0) return { rows: [], events: [] }
   const rows = new Map<string, MessageRow>()
   for (const row of await lock(tx, [accountId, [...new Set(facts.map(({ waId }) => waId))]]))
     rows.set(row.waId, row)
@@ -50,18 +59,30 @@ export async function writeFacts(
     touched.add(waId)
     events.push(...statusEvents(row.status, next))
   }
-  const changed = [...rows.values()].filter(({ waId }) => touched.has(waId))
-  if (changed.length > 0) {
-    await write(tx, [
-      changed.map(({ id }) => id),
-      changed.map(({ status }) => status),
-      changed.map(({ error }) => (error ? JSON.stringify(error) : null)),
-      changed.map(({ sentAt }) => sentAt),
-      changed.map(({ deliveredAt }) => deliveredAt),
-      changed.map(({ readAt }) => readAt),
-      changed.map(({ playedAt }) => playedAt),
-      changed.map(({ failedAt }) => failedAt),
-    ])
-  }
-  return events
+  return { rows: [...rows.values()].filter(({ waId }) => touched.has(waId)), events }
+}
+
+export async function storeDecision(tx: Queryable, { rows }: Decision): Promise<void> {
+  if (rows.length === 0) return
+  await write(tx, [
+    rows.map(({ id }) => id),
+    rows.map(({ status }) => status),
+    rows.map(({ error }) => (error ? JSON.stringify(error) : null)),
+    rows.map(({ sentAt }) => sentAt),
+    rows.map(({ deliveredAt }) => deliveredAt),
+    rows.map(({ readAt }) => readAt),
+    rows.map(({ playedAt }) => playedAt),
+    rows.map(({ failedAt }) => failedAt),
+  ])
+}
+
+/** Decides and stores. Returns the events of what changed. */
+export async function writeFacts(
+  tx: Queryable,
+  accountId: string,
+  facts: readonly Fact[],
+): Promise<NewEvent[]> {
+  const decision = await decideFacts(tx, accountId, facts)
+  await storeDecision(tx, decision)
+  return decision.events
 }
