@@ -96,6 +96,7 @@ const event = (id: number, type: string, text: string, waId: string) => ({
 const arrival = (text: string, at: number, id = `W${text}`) => ({
   id,
   from: 'a',
+  chat: 'a',
   type: 'text',
   text,
   at,

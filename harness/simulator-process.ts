@@ -38,6 +38,7 @@ export interface CountersReport {
 export interface Arrival {
   id: string
   from: string
+  chat: string
   type: string
   text?: string
   at: number
@@ -93,6 +94,9 @@ export interface SimulatorAdmin {
     count?: number
     rate_per_second?: number
   }): Promise<{ ids: string[] }>
+  loseSessions(phone: string): Promise<unknown>
+  phoneSend(body: { phone: string; to: string; text: string; count?: number }): Promise<{ ids: string[] }>
+  createGroup(body: { owner: string; members: string[]; subject?: string }): Promise<{ jid: string }>
   received(phone: string): Promise<Arrival[]>
   sent(phone: string): Promise<ContactSent[]>
   unreadable(phone: string): Promise<{ id: string; reason: string }[]>
@@ -126,6 +130,9 @@ export function simulatorAdmin(adminUrl: string): SimulatorAdmin {
     enterPairingCode: (body) => call('POST', '/phones/enter-code', body),
     addContact: (body) => call('POST', '/contacts', body),
     contactSend: (body) => call('POST', '/contacts/send', body),
+    loseSessions: (phone) => call('POST', '/contacts/lose-sessions', { phone }),
+    phoneSend: (body) => call('POST', '/phones/send', body),
+    createGroup: (body) => call('POST', '/groups', body),
     received: (phone) => call('GET', `/contacts/${phone}/received`),
     sent: (phone) => call('GET', `/contacts/${phone}/sent`),
     unreadable: (phone) => call('GET', `/contacts/${phone}/unreadable`),

@@ -4,6 +4,8 @@ import type { Account, ServerPort } from './types.ts'
 import { type Behaviour, type Contact, createContact } from './virtual/contact.ts'
 import type { Sent } from './virtual/journal.ts'
 import { createPhone, type Phone } from './virtual/phone.ts'
+import { type Sending, sendAll } from './virtual/sending.ts'
+import { createTimers } from './virtual/timers.ts'
 
 export interface Person {
   phone: string
@@ -17,6 +19,8 @@ export interface Person {
 export interface Arrival {
   id: string
   from: string
+  /** bare JID of the person or group that it was written in the chat with */
+  chat: string
   type: string
   text: string
   /** first arrival, ms since the epoch */
@@ -38,6 +42,7 @@ export class People {
   readonly #seed: number
   readonly #phones = new Map<Account, Phone>()
   readonly #contacts = new Map<Account, Contact>()
+  readonly #timers = createTimers()
 
   constructor(port: ServerPort, seed: number) {
     this.#port = port
@@ -70,21 +75,28 @@ export class People {
   }
 
   /** Resolves with the ids when all have left. 404 for no contact, 400 when nobody is there to write to. */
-  send(
-    account: Account | undefined,
-    to: string,
-    text: string,
-    count?: number,
-    rate?: number,
-  ): Promise<string[]> {
-    return this.#find(account).send({ to, text, count, ratePerSecond: rate })
+  send(account: Account | undefined, sending: Sending): Promise<string[]> {
+    return this.#find(account).send(sending)
+  }
+
+  /** The owner of a linked account writes on the phone. Resolves as `send` does; 404 for no such phone. */
+  sendFromPhone(account: Account | undefined, sending: Sending): Promise<string[]> {
+    const phone = account && this.#phones.get(account)
+    if (!phone) throw new Refusal(404, 'no such phone of a linked account')
+    return sendAll(this.#port, phone, this.#timers, sending)
+  }
+
+  /** What is written to the contact in a running conversation can then not be read, and is asked for again. */
+  loseSessions(account: Account | undefined): Promise<void> {
+    return this.#find(account).device.loseSessions()
   }
 
   received(account: Account | undefined): Arrival[] {
     const arrivals = this.#find(account).received()
-    return arrivals.map(({ id, from, type, text, at, times, asked }) => ({
+    return arrivals.map(({ id, from, chat, type, text, at, times, asked }) => ({
       id,
       from,
+      chat,
       type,
       text,
       at,
@@ -104,6 +116,7 @@ export class People {
   }
 
   close(): void {
+    this.#timers.close()
     for (const contact of this.#contacts.values()) contact.close()
   }
 

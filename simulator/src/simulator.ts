@@ -80,6 +80,12 @@ export interface Simulator {
     count?: number
     rate_per_second?: number
   }): Promise<{ ids: string[] }>
+  /** The owner of a linked account writes on the phone: linked devices get it as an own message. Else as `contactSend`. */
+  phoneSend(request: { phone: string; to: string; text: string; count?: number }): Promise<{ ids: string[] }>
+  /** A contact's phone loses its sessions: it asks again for what it then cannot read. */
+  loseSessions(request: { phone: string }): Promise<void>
+  /** A group of contacts and linked accounts, by phone number, whose owner has just made it on the phone. 404 for an unknown number. */
+  createGroup(request: { owner: string; members: string[]; subject?: string }): { jid: string }
   received(request: { phone: string }): Arrival[]
   /** `dropped`: a fault kept a copy of it from leaving, so that it may have come after later ones. */
   sent(request: { phone: string }): (Sent & { dropped: boolean })[]
@@ -153,6 +159,20 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     return { jid: deviceJid(device, 'pn'), lid: deviceJid(device, 'lid'), phone: device.account.pn }
   }
 
+  function known(phone: string): Account {
+    const account = directory.byPhone(phone)
+    if (!account) throw new Refusal(404, `nobody has the number ${phone}`)
+    return account
+  }
+
+  /** What WhatsApp answers a phone with, which virtual devices do not listen to. */
+  function checkMembership(phone: string, to: string): void {
+    if (!to.endsWith('@g.us')) return
+    const group = router.groups.find(to)
+    if (!group) throw new Refusal(404, `no such group: ${to}`)
+    if (!group.members.has(known(phone))) throw new Refusal(403, `${phone} is not in ${to}`)
+  }
+
   function live(jid: string): Session[] {
     const found = directory.linkedBy(jid).flatMap((device) => server.sessions.get(device) ?? [])
     if (found.length === 0) throw new Refusal(409, `not connected: ${jid}`)
@@ -212,7 +232,22 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     counters: () => report(counters, directory, router),
     addContact: ({ phone, name, behaviour }) => people.contact(directory.account(phone, name), behaviour),
     async contactSend({ phone, to, text, count, rate_per_second }) {
-      return { ids: await people.send(directory.byPhone(phone), to, text, count, rate_per_second) }
+      checkMembership(phone, to)
+      const sending = { to, text, count, ratePerSecond: rate_per_second }
+      return { ids: await people.send(directory.byPhone(phone), sending) }
+    },
+    async phoneSend({ phone, to, text, count }) {
+      checkMembership(phone, to)
+      return { ids: await people.sendFromPhone(directory.byPhone(phone), { to, text, count }) }
+    },
+    loseSessions: ({ phone }) => people.loseSessions(directory.byPhone(phone)),
+    createGroup({ owner, members, subject = '' }) {
+      const accounts = members.map(known)
+      const creator = known(owner)
+      const group = router.groups.create(subject, creator, accounts, router.addressing)
+      const phone = creator.devices.get(0)
+      if (phone) router.groups.announce(group, phone, router.groups.change(group, 'create', accounts))
+      return { jid: group.jid }
     },
     received: ({ phone }) => people.received(directory.byPhone(phone)),
     sent({ phone }) {

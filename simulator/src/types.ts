@@ -53,5 +53,5 @@ export interface ServerPort {
   takeBundle(device: Device): { bundle: KeyBundle; preKey?: { id: number; publicKey: Buffer } }
   addressing(): Addressing
   /** bare or device JIDs of a group's members; undefined when there is no such group */
-  membersOf?(group: string): string[] | undefined
+  membersOf(group: string): string[] | undefined
 }

@@ -47,6 +47,9 @@ const requests = {
     count: z.number().int().min(1).optional(),
     rate_per_second: z.number().positive().optional(),
   }),
+  phoneSend: z.object({ phone, to: z.string(), text: z.string(), count: z.number().int().min(1).optional() }),
+  loseSessions: z.object({ phone }),
+  group: z.object({ owner: phone, members: z.array(phone), subject: z.string().optional() }),
 }
 
 /** Routes to a simulator. Errors are `{error}`: 400 for a malformed request, else the refusal's own status. */
@@ -77,6 +80,9 @@ export function adminApp(simulator: Simulator): Express {
   on('put', '/faults', z.looseObject({}), (body) => simulator.setFaults(body))
   on('post', '/contacts', requests.contact, (body) => simulator.addContact(body))
   on('post', '/contacts/send', requests.send, (body) => simulator.contactSend(body))
+  on('post', '/contacts/lose-sessions', requests.loseSessions, (body) => simulator.loseSessions(body))
+  on('post', '/phones/send', requests.phoneSend, (body) => simulator.phoneSend(body))
+  on('post', '/groups', requests.group, (body) => simulator.createGroup(body))
   app.get('/admin/counters', (_request, response) => {
     response.json(simulator.counters())
   })

@@ -1,9 +1,9 @@
-import { jidNormalizedUser } from '@whiskeysockets/baileys'
 import { type Random, seededRandom, streamSeed } from '../faults/random.ts'
 import { personJid } from '../jid.ts'
 import type { Account, ServerPort, Stanza } from '../types.ts'
 import type { Journal, Received } from './journal.ts'
 import { readReceipt } from './receipts.ts'
+import { type Sending, sendAll } from './sending.ts'
 import { createTimers } from './timers.ts'
 import { createVirtualDevice, type VirtualDevice } from './virtual-device.ts'
 
@@ -28,16 +28,6 @@ export interface ContactOptions {
   behaviour?: Partial<Behaviour>
   /** everything random about this contact, its message ids, follows from the seed and its phone number */
   seed?: number
-}
-
-export interface Sending {
-  /** bare JID, or the digits of a phone number */
-  to: string
-  /** `{n}` becomes the number of the message, from 1 */
-  text: string
-  count?: number
-  /** spreads the messages evenly; without it they leave as fast as they can be encrypted */
-  ratePerSecond?: number
 }
 
 export interface Contact {
@@ -103,31 +93,11 @@ export function createContact(port: ServerPort, account: Account, options: Conta
     return device.submit({ tag: 'chatstate', attrs, content: [{ tag: state, attrs: {} }] })
   }
 
-  /** Digits become the JID that messages to that person carry now. */
-  function addressOf(to: string): string {
-    if (to.includes('@')) return jidNormalizedUser(to)
-    const jid = `${to}@s.whatsapp.net`
-    const person = port.devicesOf(jid)[0]?.account
-    return person ? personJid(person, port.addressing()) : jid
-  }
-
   return {
     account,
     device,
     journal: device.journal,
-    async send({ to, text, count = 1, ratePerSecond }) {
-      const address = addressOf(to)
-      const started = performance.now()
-      const ids: string[] = []
-      for (let n = 0; n < count; n++) {
-        // Due times are counted from the start, so that late timers do not slow the whole row down.
-        const due = ratePerSecond ? started + (n * 1000) / ratePerSecond : 0
-        if (!(await timers.wait(due - performance.now()))) break
-        const conversation = text.replaceAll('{n}', String(n + 1))
-        ids.push(await device.send(address, { conversation }))
-      }
-      return ids
-    },
+    send: (sending) => sendAll(port, device, timers, sending),
     received: () => device.journal.received(),
     behave(change) {
       manner = { ...manner, ...change }

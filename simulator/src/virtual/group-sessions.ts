@@ -18,6 +18,8 @@ export interface GroupSessions {
   encrypt(group: string, plaintext: Uint8Array): Promise<Uint8Array>
   /** whether the device behind `peer` was given our key of this group; asking counts as giving */
   giveKey(group: string, peer: string): boolean
+  /** forgets everybody's keys, and to whom ours were given */
+  loseKeys(): void
 }
 
 /** Sender keys of one device, in memory; `own` is its canonical address. Calls must follow each other, not overlap. */
@@ -63,6 +65,10 @@ export function createGroupSessions(own: string): GroupSessions {
       if (known.has(peer)) return true
       known.add(peer)
       return false
+    },
+    loseKeys() {
+      records.clear()
+      holders.clear()
     },
   }
 }

@@ -83,7 +83,7 @@ export function createOutgoing({ device: self, port, sessions, groups, peerOf }:
     },
     async toGroup(group, id, message) {
       const { stanza, enc } = wireAttrs(message)
-      const members = port.membersOf?.(group)
+      const members = port.membersOf(group)
       if (!members) throw new Error(`No group at ${group}`)
       const key = await groups.ownKey(group)
       const body = await groups.encrypt(group, pad(message))

@@ -17,6 +17,7 @@ export interface SignalStore extends SignalStorage {
   readonly bundle: KeyBundle
   /** whether a message can be sent to `address` without a key fetch: an open session with this identity (32 bytes) */
   hasSession(address: string, identity: Buffer): boolean
+  loseSessions(): void
 }
 
 const SIGNED_PREKEY_ID = 1
@@ -78,6 +79,7 @@ export function createSignalStore(identity: { publicKey: Buffer; privateKey: Buf
       const record = sessions.get(address)
       return record !== undefined && openIdentity(record)?.subarray(1).equals(peerIdentity) === true
     },
+    loseSessions: () => sessions.clear(),
     async loadSession(address) {
       const record = sessions.get(address)
       return record && copyRecord(record)

@@ -23,6 +23,8 @@ export interface VirtualDevice {
   sendPeer(companion: number, message: proto.IMessage): Promise<string>
   /** Writes any other stanza, after the sends before it. */
   submit(stanza: Stanza): Promise<void>
+  /** Loses all sessions and sender keys, as a phone restored from an old backup has; identity and prekeys stay. */
+  loseSessions(): Promise<void>
   /** Resolves when all stanzas and sends given so far are worked off. */
   idle(): Promise<void>
 }
@@ -174,6 +176,11 @@ export function createVirtualDevice(
       })
     },
     submit: (stanza) => lane.run(async () => submit(stanza)),
+    loseSessions: () =>
+      lane.run(async () => {
+        endpoint.store.loseSessions()
+        endpoint.groups.loseKeys()
+      }),
     idle: () => lane.idle(),
   }
 }
