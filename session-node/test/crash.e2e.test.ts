@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { CommitRequest } from '../contract/index.ts'
-import type { NodeProcess } from './node-process.ts'
+import { holds, killAt, settled } from './killing.ts'
 import { PHONE, Stage, textTo } from './stage.ts'
 
 const stages: Stage[] = []
@@ -12,18 +11,7 @@ const setStage = async (options?: Parameters<typeof Stage.set>[0]): Promise<Stag
   return stage
 }
 
-/** SIGKILL when a commit that fits has been applied, before its answer: the worst moment there is */
-const killAt = (stage: Stage, node: NodeProcess, fits: (commit: CommitRequest) => boolean): Promise<void> =>
-  new Promise((resolve) => {
-    stage.orchestrator.onApplied = async (commit) => {
-      if (!fits(commit)) return
-      stage.orchestrator.onApplied = () => undefined
-      await node.kill()
-      resolve()
-    }
-  })
-
-const encTypes = (commit: CommitRequest) => commit.inbox.map(({ stanza }) => stanza.enc_type)
+const encrypted = (type: string) => holds(({ enc_type }) => enc_type === type)
 const delivered = (stage: Stage) => stage.simulator.counters().receipts.delivered ?? 0
 
 describe('a node killed after a commit was applied and before it was answered', () => {
@@ -35,7 +23,7 @@ describe('a node killed after a commit was applied and before it was answered', 
       const { simulator, orchestrator } = stage
       const node = await stage.pairedNode()
       const contact = simulator.addContact({ name: 'Bo' })
-      const killed = killAt(stage, node, (commit) => encTypes(commit).includes('pkmsg'))
+      const killed = killAt(stage, node, encrypted('pkmsg'))
       const { ids } = await simulator.contactSend({ phone: contact.phone, to: PHONE, text: 'first' })
       await killed
       expect(delivered(stage)).toBe(0)
@@ -63,7 +51,7 @@ describe('a node killed after a commit was applied and before it was answered', 
     await stage.orchestrator.untilEvent('message')
     await node.send(textTo(contact.phone, 'from now on both have a session'))
 
-    const killed = killAt(stage, node, (commit) => encTypes(commit).includes('msg'))
+    const killed = killAt(stage, node, encrypted('msg'))
     const { ids } = await simulator.contactSend({ phone: contact.phone, to: PHONE, text: 'second' })
     await killed
     await stage.startNode()
@@ -81,7 +69,7 @@ describe('a node killed after a commit was applied and before it was answered', 
     const node = await stage.pairedNode()
     const contact = simulator.addContact({ name: 'Bo' })
     // the message and its inbox record come in one commit: cut the event off, as if it had been the next one's
-    const killed = killAt(stage, node, (commit) => encTypes(commit).includes('pkmsg'))
+    const killed = killAt(stage, node, encrypted('pkmsg'))
     const { ids } = await simulator.contactSend({ phone: contact.phone, to: PHONE, text: 'hello' })
     await killed
     orchestrator.forgetMessages()
@@ -126,9 +114,11 @@ describe('a node killed after a commit was applied and before it was answered', 
     const stage = await setStage()
     const { simulator, orchestrator } = stage
     const node = await stage.startNode()
-    const history = (commit: CommitRequest) =>
-      commit.inbox.some(({ stanza }) => stanza.attrs.category === 'peer')
-    const killed = killAt(stage, node, history)
+    const killed = killAt(
+      stage,
+      node,
+      holds(({ attrs }) => attrs.category === 'peer'),
+    )
     const { text } = await node.qr()
     await simulator.scanQr({ qr: text, phone: PHONE, name: 'Ana' })
     await killed
@@ -169,8 +159,6 @@ describe('a node killed after a commit was applied and before it was answered', 
     expect(simulator.counters()).toMatchObject({ retries: 0, violations: [] })
   })
 })
-
-const settled = ({ orchestrator }: Stage) => [...orchestrator.inbox.values()].every(({ settled }) => settled)
 
 const expectMessage = async (stage: Stage, id: string | undefined, body: string) => {
   const message = await stage.orchestrator.untilEvent('message', (event) => event.id === id)
