@@ -13,7 +13,7 @@ import { closedLoop, openLoop } from './load.ts'
 import { pairRaw, type RawProcess, startRawProcess } from './raw/process.ts'
 import { round, summarize } from './summary.ts'
 import { createTally, type Tally } from './tally.ts'
-import { cpuOf, cpuPer } from './usage.ts'
+import { cpuOf, cpuPer, cpuSeconds } from './usage.ts'
 
 const defaults = { messages: 300, accounts: 10, seconds: 30, rate: 200 }
 type SendBench = Bench<typeof defaults>
@@ -78,10 +78,12 @@ async function sync(bench: SendBench, parties: Parties, accounts: number, inFlig
   const { stack, sizes, signal, say } = bench
   const count = Math.ceil(sizes.messages / accounts)
   const senders = parties.accounts.slice(0, accounts)
+  const rawBefore = await cpuSeconds(parties.raw.pid)
   const theirs = await parties.raw.call('send', {
     ...{ clients: senders.map((_, n) => n), inFlight, count },
     to: parties.contact.jid,
   })
+  const rawCpu = (await cpuSeconds(parties.raw.pid)) - rawBefore
   const before = await cpuOf(stack)
   const began = performance.now()
   const loops = await Promise.all(
@@ -95,7 +97,11 @@ async function sync(bench: SendBench, parties: Parties, accounts: number, inFlig
   const raw = summarize(theirs.times)
   const report = {
     ...{ accounts, in_flight: inFlight, ...ours, per_second: round((accounts * count) / seconds) },
-    raw: { ...raw, per_second: round(theirs.times.length / theirs.seconds) },
+    raw: {
+      ...raw,
+      per_second: round(theirs.times.length / theirs.seconds),
+      cpu_ms: round((rawCpu * 1000) / theirs.times.length, 2),
+    },
     p50_ratio: round(ours.p50 / raw.p50, 2),
     cpu_ms: cpu,
   }

@@ -39,7 +39,7 @@ export async function cpuOf(stack: Stack): Promise<Record<Part, number>> {
 const TICKS_PER_SECOND = 100
 
 /** Of the process and of its children that have ended: Postgres ends the backends of connections that idle. */
-async function cpuSeconds(pid: number): Promise<number> {
+export async function cpuSeconds(pid: number): Promise<number> {
   const stat = await procStat(pid)
   const [user, system, endedUser, endedSystem] = (stat ?? []).slice(11, 15).map(Number)
   const ticks = (user ?? 0) + (system ?? 0) + (endedUser ?? 0) + (endedSystem ?? 0)

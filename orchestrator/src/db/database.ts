@@ -63,8 +63,11 @@ export async function inTransaction<T>(pool: pg.Pool, work: (client: PoolClient)
   }
   client.on('error', onError)
   try {
-    // Not awaited: it cannot fail on a connection that lives, and so travels with the first statement of `work`.
-    const [, result] = await Promise.all([begin(client), work(client)])
+    // Awaited only after the work, so that it travels with the first statement; on a connection that lives it cannot fail.
+    const began = begin(client)
+    began.catch(onError)
+    const result = await work(client)
+    await began
     await client.query('commit')
     return result
   } catch (error) {
