@@ -96,7 +96,7 @@ try {
   good = run.verdict.violations.length === 0 && run.drained.stuck.length === 0
   if (!good) complain(run)
 } catch (error) {
-  console.error(error)
+  if (!interruption.signal.aborted) console.error(error)
 } finally {
   if (stack && (args.keep || !good) && !interruption.signal.aborted) {
     const folder = await newFolder(path.resolve('.palomar/chaos'), `seed-${seed}-${runtime}`)

@@ -69,7 +69,10 @@ export async function runChaos(options: RunOptions): Promise<Run> {
     await Promise.race([nemesis.run(steps, interrupted), failed])
   } finally {
     writing.abort()
-    await nemesis.heal()
+    // Ctrl-C reaches the simulator as well, which then cannot be told anything.
+    await nemesis.heal().catch((error: unknown) => {
+      if (!interrupted.aborted) throw error
+    })
   }
   interrupted.throwIfAborted()
   await people
