@@ -49,6 +49,7 @@ describe('what keeps it from starting is one clear line', () => {
     PALOMAR_HTTP_PORT: '0',
     PALOMAR_INTERNAL_PORT: '0',
     PALOMAR_RUNTIME: 'process',
+    PALOMAR_ADMIN_KEY: 'k'.repeat(32),
   })
   const oneLine = (stderr: string) => {
     const lines = stderr.trim().split('\n')
