@@ -121,4 +121,32 @@ describe('KeyStore', () => {
     await store.set({ 'app-state-sync-key': { AAAA: { keyData: Buffer.from('k') } } })
     expect(entries[0]?.events).toEqual([{ type: 'settled', hashes: [hash] }])
   })
+
+  it('takes nothing from a socket whose identity has ended, nor answers it', async () => {
+    const { store, entries } = setUp({ 'device-list/y': '["7"]' })
+    const before = store.ofIdentity()
+    await before.set({ 'device-list': { x: ['0'] } })
+    const fetching = before.get('device-list', ['y'])
+    store.clear()
+    await fetching
+    await before.set({ 'device-list': { x: ['1'] } })
+    expect(entries).toHaveLength(1)
+    expect(await before.get('device-list', ['x', 'y'])).toEqual({})
+
+    const after = store.ofIdentity()
+    await after.set({ 'device-list': { x: ['2'] } })
+    expect(await after.get('device-list', ['x'])).toEqual({ x: ['2'] })
+    expect(entries).toHaveLength(2)
+  })
+
+  it('keeps no answer that was asked for before the identity ended', async () => {
+    const stored: Record<string, string> = { 'device-list/y': '["7"]' }
+    const { store, fetch } = setUp(stored)
+    const asked = store.get('device-list', ['y'])
+    store.clear()
+    await asked
+    delete stored['device-list/y']
+    expect(await store.get('device-list', ['y'])).toEqual({})
+    expect(fetch).toHaveBeenCalledTimes(2)
+  })
 })

@@ -1,4 +1,10 @@
-import { BufferJSON, proto, type SignalDataSet, type SignalDataTypeMap } from '@whiskeysockets/baileys'
+import {
+  BufferJSON,
+  proto,
+  type SignalDataSet,
+  type SignalDataTypeMap,
+  type SignalKeyStore,
+} from '@whiskeysockets/baileys'
 import type { InboxEntry, KeyMutation, NodeEventInput } from '../../contract/index.ts'
 import type { Entry } from '../commits/batch.ts'
 import type { Identities } from './identities.ts'
@@ -24,9 +30,25 @@ const MAX_KEYS_PER_FETCH = 2_000
 export class KeyStore {
   readonly #options: KeyStoreOptions
   readonly #fetching = new Map<string, Promise<void>>()
+  /** counts up: which identity the keys are of */
+  #identity = 0
 
   constructor(options: KeyStoreOptions) {
     this.#options = options
+  }
+
+  /**
+   * The store as one socket has it. A socket has work in hand when its identity ends: what that writes from then on
+   * would be taken for the next identity's.
+   */
+  ofIdentity(): SignalKeyStore {
+    const identity = this.#identity
+    return {
+      get: async (type, ids) => (identity === this.#identity ? this.get(type, ids) : {}),
+      set: async (data) => {
+        if (identity === this.#identity) await this.set(data)
+      },
+    }
   }
 
   async get<T extends keyof SignalDataTypeMap>(
@@ -74,6 +96,7 @@ export class KeyStore {
 
   /** for a new identity: nothing of the old one may answer */
   clear(): void {
+    this.#identity += 1
     this.#options.cache.clear()
   }
 
@@ -114,6 +137,7 @@ export class KeyStore {
     const answers = new Map<string, string>()
     const mine: string[] = []
     const waits: Promise<void>[] = []
+    const identity = this.#identity
     for (const id of ids) {
       const running = this.#fetching.get(`${type}\0${id}`)
       if (running) waits.push(running)
@@ -122,6 +146,7 @@ export class KeyStore {
     while (mine.length > 0) {
       const part = mine.splice(0, MAX_KEYS_PER_FETCH)
       const request = this.#options.fetch(type, part).then((values) => {
+        if (identity !== this.#identity) return
         for (const id of part) {
           this.#options.cache.learn(type, id, values[id] ?? null)
           const value = values[id]

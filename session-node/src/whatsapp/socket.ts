@@ -70,7 +70,7 @@ export const createSocketFactory = (options: SocketFactoryOptions): (() => WASoc
     },
   }
   return () => {
-    const auth: SocketConfig['auth'] = { creds: credentials.current, keys: keyStore }
+    const auth: SocketConfig['auth'] = { creds: credentials.current, keys: keyStore.ofIdentity() }
     const socket = makeWASocket({ ...config, auth } as Parameters<typeof makeWASocket>[0])
     const raw = rawSocketOf(socket)
     holdUntilDurable(raw, log)
