@@ -37,7 +37,7 @@ function clean(): Evidence {
         accountId: 'a',
         waId,
         direction: 'inbound' as const,
-        chat: bob,
+        conversationId: 'c',
         type: 'text',
         text,
         status: 'received',
@@ -49,7 +49,7 @@ function clean(): Evidence {
         accountId: 'a',
         waId: `W${text}`,
         direction: 'outbound' as const,
-        chat: bob,
+        conversationId: 'c',
         type: 'text',
         text,
         status: 'read',
@@ -66,6 +66,7 @@ function clean(): Evidence {
       ),
     ],
     openJobs: [],
+    crashes: [],
     contacts: [
       {
         phone: bob,

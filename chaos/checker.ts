@@ -9,6 +9,7 @@
  * arrives first; and so do items of one bulk request. What was asked for at the same time has no order. A message that
  * the contact could not read at once is left out: WhatsApp shows it where it was, but we only learn when it was read.
  */
+import { checkConversations } from './check-conversations.ts'
 import { checkInbound } from './check-inbound.ts'
 import { checkOutbound } from './check-outbound.ts'
 import { checkStatuses } from './check-statuses.ts'
@@ -41,7 +42,12 @@ export interface Verdict {
 }
 
 export function check(evidence: Evidence): Verdict {
-  const violations = [...checkInbound(evidence), ...checkOutbound(evidence), ...checkStatuses(evidence)]
+  const violations = [
+    ...checkInbound(evidence),
+    ...checkOutbound(evidence),
+    ...checkStatuses(evidence),
+    ...checkConversations(evidence),
+  ]
   const counts = Object.fromEntries(
     kinds.map((kind) => [kind, violations.filter((violation) => violation.kind === kind).length]),
   ) as Record<Kind, number>

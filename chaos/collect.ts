@@ -6,16 +6,18 @@ import type { Evidence, StoredEvent, StoredJob, StoredMessage } from './evidence
 import type { History } from './history.ts'
 
 const messagesSql = `
-  select m.id, m.account_id as "accountId", m.wa_id as "waId", m.direction, c.pn as chat, m.type,
+  select m.id, m.account_id as "accountId", m.wa_id as "waId", m.direction, m.conversation_id as "conversationId", m.type,
     m.content -> 'text' ->> 'body' as text, m.status, m.error, m.correlation_id as "correlationId"
-  from message m join conversation c on c.id = m.conversation_id
-  where m.origin <> 'history' and m.origin <> 'phone' order by m.created_at, m.id`
+  from message m where m.origin <> 'history' and m.origin <> 'phone' order by m.created_at, m.id`
 const eventsSql = `
   select id::int8, type, account_id as "accountId",
     coalesce(data -> 'message' ->> 'id', data ->> 'message_id') as "messageId",
     coalesce(data -> 'message' ->> 'wa_id', data ->> 'wa_id') as "waId",
     data -> 'message' -> 'text' ->> 'body' as text
   from event where type like 'message.%' order by id`
+// 0: drained, 3: fenced off, 5: its parent died first; 137 and 143: killed.
+const crashesSql = `
+  select id, exit_code, exit_reason from node where exit_code not in (0, 3, 5, 137, 143) order by started_at`
 const jobsSql = `select id, key, state from lane_job where state in ('scheduled', 'pending') order by id`
 
 export async function collect(
@@ -28,6 +30,7 @@ export async function collect(
     const messages = await client.query<StoredMessage>(messagesSql)
     const events = await client.query<Omit<StoredEvent, 'id'> & { id: string }>(eventsSql)
     const openJobs = await client.query<StoredJob>(jobsSql)
+    const crashes = await client.query<Evidence['crashes'][number]>(crashesSql)
     const contacts = await Promise.all(
       history.contacts.map(async ({ phone }) => ({
         phone,
@@ -41,6 +44,7 @@ export async function collect(
       messages: messages.rows,
       events: events.rows.map((event) => ({ ...event, id: Number(event.id) })),
       openJobs: openJobs.rows,
+      crashes: crashes.rows,
       contacts,
     }
   } finally {

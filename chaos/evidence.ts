@@ -7,8 +7,7 @@ export interface StoredMessage {
   accountId: string
   waId: string
   direction: 'inbound' | 'outbound'
-  /** digits of the other side's phone number, as far as Postgres knows it */
-  chat: string | null
+  conversationId: string
   type: string
   text: string | null
   status: string
@@ -51,4 +50,6 @@ export interface Evidence {
   /** jobs of the lanes that have not ended */
   openJobs: StoredJob[]
   contacts: ContactEvidence[]
+  /** nodes that ended by themselves, by no signal and without a reason of their own to end */
+  crashes: { id: string; exit_code: number; exit_reason: string }[]
 }

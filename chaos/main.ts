@@ -44,7 +44,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
-function report({ kills, pauses, cuts, drained, evidence, verdict }: Run) {
+function report({ kills, pauses, cuts, crashes, drained, evidence, verdict }: Run) {
   const { inbound, outbound } = evidence.history
   const { counts, repeats, asked_again } = verdict
   return {
@@ -63,6 +63,7 @@ function report({ kills, pauses, cuts, drained, evidence, verdict }: Run) {
     wrong_status: counts.wrong_status,
     undecryptable: counts.undecryptable,
     asked_again,
+    crashes,
     drain_ms: drained.ms,
   }
 }
@@ -76,6 +77,7 @@ function complain({ verdict: { violations }, evidence, drained }: Run): void {
     for (const line of timelineOf(message, evidence)) say(`    ${line}`)
   }
   if (violations.length > SHOWN) say(`… and ${violations.length - SHOWN} more`)
+  for (const { id, exit_reason } of evidence.crashes) say(`node ${id} ended by itself: ${exit_reason}`)
   for (const what of drained.stuck) say(`still on its way after ${drained.ms} ms: ${what}`)
 }
 

@@ -21,6 +21,8 @@ export interface Nemesis {
   readonly kills: number
   readonly pauses: number
   readonly cuts: number
+  /** times that the orchestrator ended by itself */
+  readonly crashes: number
   /** all that was really done, for the record of a failing run */
   readonly deeds: readonly Deed[]
   /** Does every step at its time; resolves when the last has been undone. Stops early at the signal. */
@@ -39,7 +41,7 @@ export function createNemesis({ stack, targets, listNodes }: NemesisOptions): Ne
   const { links, postgres, orchestrator, simulator } = stack
   if (!links || !postgres) throw new Error('the nemesis needs a stack with links and a Postgres of its own')
   const keeper: OrchestratorKeeper = keepAlive(orchestrator, (what) => note(what))
-  const counts = { kills: 0, pauses: 0, cuts: 0 }
+  const counts = { kills: 0, pauses: 0, cuts: 0, crashes: 0 }
   const deeds: Deed[] = []
   const paused = new Set<LiveNode>()
   const busy = new Map<string, Promise<void>>()
@@ -57,25 +59,27 @@ export function createNemesis({ stack, targets, listNodes }: NemesisOptions): Ne
     return next
   }
 
+  /** The account's node; where it has none just now, another's, so that no blow falls into the void. */
   async function nodeOf(account: number): Promise<LiveNode | undefined> {
     const target = targets[account]
-    return (await listNodes()).find(({ sessionId }) => sessionId === target?.sessionId)
+    const nodes = await listNodes()
+    return nodes.find(({ sessionId }) => sessionId === target?.sessionId) ?? nodes[0]
   }
 
   async function killNode(account: number): Promise<void> {
     const node = await nodeOf(account)
-    if (!node || !(await node.kill())) return note(`no node of account ${account} to kill`)
+    if (!node || !(await node.kill())) return note('no node to kill')
     paused.delete(node)
     counts.kills++
-    note(`killed ${node.name} of account ${account}`)
+    note(`killed ${node.name} of session ${node.sessionId}`)
   }
 
   async function pauseNode(account: number, forMs: number): Promise<void> {
     const node = await nodeOf(account)
-    if (!node || !(await node.pause())) return note(`no node of account ${account} to pause`)
+    if (!node || !(await node.pause())) return note('no node to pause')
     paused.add(node)
     counts.pauses++
-    note(`paused ${node.name} of account ${account} for ${forMs} ms`)
+    note(`paused ${node.name} of session ${node.sessionId} for ${forMs} ms`)
     await delay(forMs)
     await node.resume()
     paused.delete(node)
@@ -163,13 +167,17 @@ export function createNemesis({ stack, targets, listNodes }: NemesisOptions): Ne
     get cuts() {
       return counts.cuts
     },
+    get crashes() {
+      return counts.crashes
+    },
     deeds,
     async run(steps, signal) {
       const began = performance.now()
       const acts: Promise<void>[] = []
       const watch = setInterval(() => {
-        if (!orchestrator.running && !busy.has('orchestrator'))
-          acts.push(alone('orchestrator', keeper.ensure))
+        if (orchestrator.running || busy.has('orchestrator')) return
+        counts.crashes++
+        acts.push(alone('orchestrator', keeper.ensure))
       }, 250)
       for (const { atMs, act } of steps) {
         const go = await delay(Math.max(0, atMs - (performance.now() - began)), true, { signal }).catch(

@@ -29,6 +29,8 @@ export interface Run {
   kills: number
   pauses: number
   cuts: number
+  /** times that the orchestrator or a node ended by itself */
+  crashes: number
   drained: Drained
   evidence: Evidence
   verdict: Verdict
@@ -85,7 +87,8 @@ export async function runChaos(options: RunOptions): Promise<Run> {
   clearTimeout(late)
   const evidence = await collect(stack.databaseUrl, stack.simulator.admin, history)
   const { kills, pauses, cuts, deeds } = nemesis
-  return { steps, deeds, kills, pauses, cuts, drained, evidence, verdict: check(evidence) }
+  const crashes = nemesis.crashes + evidence.crashes.length
+  return { steps, deeds, kills, pauses, cuts, crashes, drained, evidence, verdict: check(evidence) }
 }
 
 /** Pairs the accounts and invites their contacts, one of whom knows all accounts. */

@@ -22,8 +22,11 @@ export interface SendWorker {
   stop(graceMs: number): Promise<boolean>
 }
 
+/** so long an account's messages wait when their orchestrator was killed; a send that is under way then is joined */
+const LEASE_MS = 10_000
+
 export function createSendWorker(options: SendWorkerOptions): SendWorker {
-  const { database, logger, concurrency = 16, leaseMs = 30_000 } = options
+  const { database, logger, concurrency = 16, leaseMs = LEASE_MS } = options
   const worker = new LaneWorker({
     pool: database.pool,
     queue: SEND_QUEUE,
