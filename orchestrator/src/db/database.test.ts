@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../test/database.ts'
-import { openDatabase, prepared } from './database.ts'
+import { openDatabase, prepared, together } from './database.ts'
 import { StartupError } from './startup-error.ts'
 
 let database: TestDatabase
@@ -29,6 +29,19 @@ test('a transaction lands whole, or not at all', async () => {
   expect(result).toBe('result')
   expect(await count(database.pool, [kept])).toEqual([{ n: 1 }])
   expect(await count(database.pool, [lost])).toEqual([{ n: 0 }])
+})
+
+test('what is sent together ends before its transaction does, and the first failure is the one told', async () => {
+  const late = randomUUID()
+  const failure = database.transaction((tx) =>
+    together(
+      insert(tx, [randomUUID(), 'first']),
+      Promise.reject(new Error('on purpose')),
+      count(tx, [late]).then(() => insert(tx, [late, 'would stand by itself'])),
+    ),
+  )
+  await expect(failure).rejects.toThrow('on purpose')
+  expect(await count(database.pool, [late])).toEqual([{ n: 0 }])
 })
 
 test('a transaction whose connection dies fails, and its connection is not used again', async () => {

@@ -37,7 +37,7 @@ export async function openDatabase(url: string, options: DatabaseOptions = {}): 
     connectionString: url,
     max: options.maxConnections ?? 20,
     connectionTimeoutMillis: 10_000,
-    // Statements that do not need each other's answers share a round trip: send them together, by Promise.all.
+    // Statements that do not need each other's answers share a round trip: see `together`.
     pipeline: true,
     stream: () => new GatheringSocket(),
   })
@@ -77,6 +77,15 @@ export async function inTransaction<T>(pool: pg.Pool, work: (client: PoolClient)
     client.off('error', onError)
     client.release(broken)
   }
+}
+
+/**
+ * Waits for statements that were sent together, so that they share a round trip; throws the first one's failure, but
+ * not before the last has ended: what it still sent after a rollback would stand by itself.
+ */
+export async function together<T extends readonly Promise<unknown>[]>(...statements: T) {
+  await Promise.allSettled(statements)
+  return Promise.all(statements)
 }
 
 /** Whatever runs a query: the pool, or a transaction's client. */

@@ -5,7 +5,7 @@
  */
 import type { PoolClient } from 'pg'
 import { v7 as uuidv7 } from 'uuid'
-import type { Database } from '../db/database.ts'
+import { type Database, together } from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
 import { checkItems, good, type Item } from './accept-checks.ts'
 import { resolveConversations } from './conversations.ts'
@@ -101,7 +101,7 @@ async function write(
     ...{ tenantId, accountId, messageId: id, sendAt },
     priority: inputOf.get(id)?.priority ?? 0,
   }))
-  const [rows] = await Promise.all([insertOutbound(tx, tenantId, drafts), enqueueSends(tx, sends)])
+  const [rows] = await together(insertOutbound(tx, tenantId, drafts), enqueueSends(tx, sends))
   const views = new Map(rows.map((row) => [row.id, viewMessage(row)]))
   return {
     results: items.map((item) => (item instanceof PalomarError ? item : (views.get(item.id) as Message))),

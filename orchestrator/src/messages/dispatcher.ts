@@ -12,7 +12,7 @@
  */
 import type { SendResult } from '@palomar/session-node/contract'
 import type { PoolClient } from 'pg'
-import type { Database, Queryable } from '../db/database.ts'
+import { type Database, type Queryable, together } from '../db/database.ts'
 import { appendEvents } from '../events/event-log.ts'
 import type { FanOut } from '../events/fan-out.ts'
 import { pauseLane } from '../lanes/lane-control.ts'
@@ -102,11 +102,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const { events, finished } = await database.transaction(async (tx) => {
       await before(tx)
       const decision = await decideFacts(tx, work.accountId, [{ waId: work.waId, change }])
-      const [, events, finished] = await Promise.all([
+      const [, events, finished] = await together(
         storeDecision(tx, decision),
         appendEvents(tx, decision.events),
         attempt.finish(tx, outcome),
-      ])
+      )
       return { events, finished }
     })
     for (const event of events) metrics.messages.inc({ event: event.type })
