@@ -94,6 +94,28 @@ describe.each(['pn', 'lid'] as const)('killed over a commit, addressing by %s', 
     await untilTold(stage, (await simulator.phoneSend({ phone: PHONE, to, text: 'and again' })).ids)
     await expectNothingLeft(stage)
   })
+
+  it('a message in the inbox that no event tells of', { timeout: 60_000 }, async () => {
+    const { stage, simulator, node, bo, group, inGroup, write } = await setStage()
+    await untilTold(stage, (await simulator.phoneSend({ phone: PHONE, to: bo.phone, text: 'mine' })).ids)
+    const killed = killAt(stage, node, inGroup('skmsg'))
+    const [theirs] = await write('first')
+    await killed
+    // as if their events had been the next commit's; WhatsApp does not bring the phone's again
+    stage.orchestrator.forgetMessages()
+    simulator.refuseLogins({ jid: PHONE, code: 503, times: 1 })
+
+    await stage.startNode()
+    const told = () => stage.orchestrator.eventsOf('message')
+    await stage.orchestrator.until(() => told().length >= 2, 'both')
+    expect(stage.states.map(({ state }) => state)).not.toContain('active')
+    expect(told()).toMatchObject([
+      { from_me: true, origin: 'phone', chat: { pn: bo.phone }, content: { text: { body: 'mine' } } },
+      { id: theirs, from_me: false, chat: { jid: group }, content: { text: { body: 'first' } } },
+    ])
+    await stage.active()
+    await expectNothingLeft(stage)
+  })
 })
 
 /**
