@@ -10,6 +10,7 @@ import type { Evidence } from './evidence.ts'
 import type { Contact, History } from './history.ts'
 import { writeInbound } from './inbound-writer.ts'
 import { createNemesis, type Deed } from './nemesis.ts'
+import { startWhatIsInError } from './operator.ts'
 import { writeOutbound } from './outbound-writer.ts'
 import { type Step, schedule } from './schedule.ts'
 
@@ -46,12 +47,13 @@ export async function runChaos(options: RunOptions): Promise<Run> {
   say(`${accounts.length} accounts are paired; ${minutes} min of seed ${seed} begin`)
   const steps = schedule({ seed, minutes, accounts: accounts.length })
   const nemesis = createNemesis({ stack, targets, listNodes: nodeLister(stack.runtime, stack) })
-  const [writing, asking] = [new AbortController(), new AbortController()]
+  const [writing, asking, watching] = [new AbortController(), new AbortController(), new AbortController()]
   // Every writer listens to it.
   setMaxListeners(0, writing.signal)
   const stop = () => {
     writing.abort()
     asking.abort()
+    watching.abort()
   }
   interrupted.addEventListener('abort', stop, { once: true })
   const chats = accounts.flatMap(({ contacts, ...account }) =>
@@ -66,8 +68,9 @@ export async function runChaos(options: RunOptions): Promise<Run> {
     signal: writing.signal,
     giveUp: asking.signal,
   })
+  const operator = startWhatIsInError(stack.client, watching.signal)
   try {
-    const failed = Promise.all([people, clients]).then(() => new Promise<never>(() => undefined))
+    const failed = Promise.all([people, clients, operator]).then(() => new Promise<never>(() => undefined))
     await Promise.race([nemesis.run(steps, interrupted), failed])
   } finally {
     writing.abort()
@@ -85,6 +88,9 @@ export async function runChaos(options: RunOptions): Promise<Run> {
   await clients
   const drained = await drain(stack, DRAIN_MS)
   clearTimeout(late)
+  watching.abort()
+  const starts = await operator
+  if (starts > 0) say(`${starts} times a session in error was started by hand`)
   const evidence = await collect(stack.databaseUrl, stack.simulator.admin, history)
   const { kills, pauses, cuts, deeds } = nemesis
   const crashes = nemesis.crashes + evidence.crashes.length
