@@ -2,6 +2,7 @@
  * How every benchmark runs: driver after driver on a stack of its own, progress on stderr, one line of JSON last on
  * stdout; and whether it succeeds, fails or is interrupted, nothing of it is left running.
  */
+import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import type { RuntimeChoice } from '../harness/engine.ts'
 import { type Stack, startStack } from '../harness/stack.ts'
@@ -69,6 +70,9 @@ async function onStack<R>(
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     })
     return await Promise.race([work(stack, (end) => ends.push(end)), interrupted])
+  } catch (error) {
+    console.error(`the orchestrator's last lines:\n${(await readFile(stack.logFile, 'utf8')).slice(-4_000)}`)
+    throw error
   } finally {
     for (const end of ends.reverse()) await end()
   }

@@ -8,9 +8,12 @@ export interface LeanClient {
   close(): void
 }
 
+/** well before the server closes an idle connection, which could meet a request on its way */
+const IDLE_MS = 20_000
+
 /** Keeps as many connections alive as are in flight. */
 export function leanClient({ url, key }: Pick<PalomarClient, 'url' | 'key'>): LeanClient {
-  const agent = new Agent({ keepAlive: true })
+  const agent = new Agent({ keepAlive: true, timeout: IDLE_MS })
   const { hostname, port } = new URL(url)
   return {
     post: <T>(path: string, body: unknown, expected: number) =>

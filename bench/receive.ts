@@ -6,6 +6,7 @@
  * session is drained.
  */
 import { pairAccounts } from '../harness/pairing.ts'
+import { until } from '../harness/palomar-client.ts'
 import type { SimulatorAdmin } from '../harness/simulator-process.ts'
 import { type Bench, benchmark } from './benchmark.ts'
 import { listenFor } from './listener.ts'
@@ -84,9 +85,14 @@ async function live({ stack, sizes, say }: ReceiveBench, { account, admin, arriv
 async function offline({ stack, sizes, say }: ReceiveBench, { account, admin, arrivals }: Scene) {
   const session = `/api/accounts/${account.id}/session`
   await stack.client.ok('POST', `${session}/stop`)
+  await until(
+    'the end of its connection',
+    async () => (await admin.counters()).devices.some(({ connected }) => connected),
+    (connected) => !connected,
+  )
+  const already = arrivals.count()
   const { phone } = await admin.addContact({ name: 'Rui' })
   await admin.contactSend({ phone, to: account.phone, text: '{n}', count: sizes.offline })
-  const already = arrivals.count()
   const before = await cpuOf(stack)
   const began = performance.timeOrigin + performance.now()
   await stack.client.ok('POST', session)
