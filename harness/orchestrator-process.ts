@@ -52,7 +52,7 @@ export async function startOrchestratorProcess(
   let child: ChildProcess | undefined
 
   async function start(): Promise<void> {
-    const started = spawn(process.execPath, ['--enable-source-maps', bundle], {
+    const started = spawn(process.execPath, [bundle], {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...options.env } as NodeJS.ProcessEnv,
       stdio: ['ignore', 'pipe', 'pipe'],
     })

@@ -13,4 +13,6 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 8080 8081
 ENTRYPOINT []
-CMD ["node", "--enable-source-maps", "/app/orchestrator/dist/main.mjs"]
+# Without --enable-source-maps: to parse the map at the first stack trace takes 95 MB and stalls it for 0.3 s. Names and
+# lines of the bundle are readable as they are; NODE_OPTIONS=--enable-source-maps shows those of the sources.
+CMD ["node", "/app/orchestrator/dist/main.mjs"]
