@@ -11,9 +11,12 @@ export interface LeanClient {
 /** well before the server closes an idle connection, which could meet a request on its way */
 const IDLE_MS = 20_000
 
-/** Keeps as many connections alive as are in flight. */
+/** as a client's pool has: past them requests wait here, rather than as connections that the kernel resets */
+const CONNECTIONS = 128
+
+/** Keeps connections alive. */
 export function leanClient({ url, key }: Pick<PalomarClient, 'url' | 'key'>): LeanClient {
-  const agent = new Agent({ keepAlive: true, timeout: IDLE_MS })
+  const agent = new Agent({ keepAlive: true, timeout: IDLE_MS, maxSockets: CONNECTIONS })
   const { hostname, port } = new URL(url)
   return {
     post: <T>(path: string, body: unknown, expected: number) =>
