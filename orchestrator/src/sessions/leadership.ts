@@ -31,6 +31,8 @@ export function createLeadership(
     leader = undefined
     logger.warn('lost the lead of the reconciler with its connection', { error })
     client.release(error)
+    // Whoever looks next takes the lead again, if no other has.
+    onTold('')
   }
 
   async function acquire(): Promise<boolean> {

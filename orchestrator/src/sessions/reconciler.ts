@@ -33,6 +33,8 @@ export interface Reconciler {
 }
 
 const defaultTimeouts: NodeTimeouts = { startMs: 30_000, graceMs: 10_000, callMs: 10_000 }
+/** a pass that failed met a database that was away: the sessions should not wait a whole round for its return */
+const afterFailureMs = 500
 /** stop and start, bury and start again: more steps at once would be a mistake */
 const maxSteps = 4
 
@@ -185,10 +187,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       const woken = new Promise<void>((resolve) => {
         wakeLoop = resolve
       })
-      await pass().catch((error) => logger.error('a pass of the reconciler failed', { error }))
+      let restMs = reconcileMs
+      await pass().catch((error) => {
+        logger.error('a pass of the reconciler failed', { error })
+        restMs = Math.min(reconcileMs, afterFailureMs)
+      })
       const rest = new AbortController()
       const over = AbortSignal.any([signal, rest.signal])
-      await Promise.race([woken, delay(reconcileMs, undefined, { signal: over }).catch(() => undefined)])
+      await Promise.race([woken, delay(restMs, undefined, { signal: over }).catch(() => undefined)])
       rest.abort()
     }
   }
