@@ -113,13 +113,17 @@ test.runIf(process.platform === 'linux')(
   async () => {
     const first = await start()
     await first.stop()
-    // The shell's background child ends at once, and `tail` never reaps it.
-    const parent = spawn('sh', ['-c', 'true & echo $!; exec tail -f /dev/null'], {
+    // The child ends only when the shell has become `tail`, which never reaps it.
+    const parent = spawn('sh', ['-c', 'tail -f /dev/null & echo $!; exec tail -f /dev/null'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     children.push(parent)
     const [zombie] = await once(createInterface(parent.stdout), 'line')
-    await vi.waitFor(async () => expect(await readFile(`/proc/${zombie}/stat`, 'utf8')).toContain(') Z '))
+    const command = () => readFile(`/proc/${parent.pid}/comm`, 'utf8')
+    await vi.waitFor(async () => expect(await command()).toBe('tail\n'), { timeout: 10_000 })
+    process.kill(Number(zombie), 'SIGKILL')
+    const state = () => readFile(`/proc/${zombie}/stat`, 'utf8')
+    await vi.waitFor(async () => expect(await state()).toContain(') Z '), { timeout: 10_000 })
     const dir = path.join(dataDir, 'postgres')
     for (const pid of [zombie, parent.pid]) {
       await writeFile(
