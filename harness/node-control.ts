@@ -35,13 +35,13 @@ async function containers(installation: string): Promise<LiveNode[]> {
   const found = await docker.listContainers({ filters: { label: [`palomar.installation=${installation}`] } })
   return found.map(({ Id, Names, Labels }) => {
     const container = docker.getContainer(Id)
-    // 404: gone; 409: not running; and 500 with words where it is not paused.
+    // 404: gone; 409: not running; and 500 with words where it is not paused, or where a busy kernel does not freeze it.
     const act = (call: Promise<unknown>) =>
       call.then(
         () => true,
         (error: unknown) => {
-          if (statusOf(error) === 404 || statusOf(error) === 409 || /is not paused/.test(String(error)))
-            return false
+          if (statusOf(error) === 404 || statusOf(error) === 409) return false
+          if (/is not paused|unable to freeze/.test(String(error))) return false
           throw error
         },
       )
