@@ -150,6 +150,11 @@ test.each<[string, Kind, (evidence: Evidence) => void]>([
   ['two ids at the contact', 'duplicate', (e) => void phone(e).received.push(arrival('out1', 9, 'Z'))],
   ['two outbound rows', 'duplicate', (e) => void e.messages.push({ ...row(e, 'out1') })],
   [
+    'two conversations with one person',
+    'duplicate',
+    (e) => void Object.assign(row(e, 'out1'), { conversationId: 'd' }),
+  ],
+  [
     'refused, and seen',
     'duplicate',
     (e) => {
