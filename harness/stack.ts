@@ -23,6 +23,8 @@ export interface StackOptions {
   dataDir?: string
   /** puts a proxy on each way between the parts, so that it can be disturbed */
   links?: boolean
+  /** the label that its containers and network carry; a random one by default */
+  installation?: string
   /** more settings of the orchestrator */
   env?: Record<string, string>
 }
@@ -56,7 +58,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const dataDir = options.dataDir ?? (await mkdtemp(path.join(tmpdir(), 'palomar-stack-')))
     await mkdir(dataDir, { recursive: true })
     undo.push(() => rm(dataDir, { recursive: true, force: true }))
-    const installation = `palomar-${randomBytes(4).toString('hex')}`
+    const installation = options.installation ?? `palomar-${randomBytes(4).toString('hex')}`
     const { simulatorHost, cleanUp } = await openRuntime(options.runtime, { installation, dataDir })
     undo.push(cleanUp)
     const postgres = options.databaseUrl ? undefined : await startPostgresProcess(dataDir)

@@ -147,7 +147,12 @@ const interrupted = new Promise<void>((resolve) => {
   process.once('SIGTERM', resolve)
 })
 try {
-  stack = await startStack({ runtime, addressing: args.addressing, dataDir })
+  stack = await startStack({
+    runtime,
+    addressing: args.addressing,
+    dataDir,
+    installation: `palomar-demo-${process.pid}`,
+  })
   const events = await openEvents(stack.client)
   const { account, contact, ...line } = await run(stack, events)
   if (!args.once) say(guide(stack, account.id, contact.phone))

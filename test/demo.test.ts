@@ -22,11 +22,13 @@ async function processesOf(dataDir: string): Promise<string[]> {
     .filter((pid) => pid && Number(pid) !== process.pid && existsSync(`/proc/${pid}/exe`))
 }
 
-async function dockerObjects(): Promise<string[]> {
+/** Containers and networks that carry the label of that demo. */
+async function dockerObjects(installation: string): Promise<string[]> {
   if (!engine) return []
+  const label = `label=palomar.installation=${installation}`
   const [containers, networks] = await Promise.all([
-    run('docker', ['ps', '-aq', '--filter', 'label=palomar.installation', '--format', '{{.Names}}']),
-    run('docker', ['network', 'ls', '--filter', 'label=palomar.installation', '--format', '{{.Name}}']),
+    run('docker', ['ps', '-aq', '--filter', label]),
+    run('docker', ['network', 'ls', '-q', '--filter', label]),
   ])
   return `${containers.stdout}${networks.stdout}`.split('\n').filter(Boolean)
 }
@@ -34,7 +36,6 @@ async function dockerObjects(): Promise<string[]> {
 describe.each(['process', 'docker'] as const)('npm run demo -- --once --runtime %s', (runtime) => {
   test.skipIf(runtime === 'docker' && !engine).each(['pn', 'lid'])('addressing %s', async (addressing) => {
     const dataDir = mkdtempSync(path.join(tmpdir(), 'palomar-demo-'))
-    const before = await dockerObjects()
     const child = spawn(
       process.execPath,
       [
@@ -73,7 +74,7 @@ describe.each(['process', 'docker'] as const)('npm run demo -- --once --runtime 
     expect(line.ws_events).toBeGreaterThanOrEqual(14)
     expect(readdirSync(dataDir)).toEqual([])
     expect(await processesOf(dataDir)).toEqual([])
-    expect((await dockerObjects()).filter((one) => !before.includes(one))).toEqual([])
+    expect(await dockerObjects(`palomar-demo-${child.pid}`)).toEqual([])
     rmSync(dataDir, { recursive: true })
   })
 })

@@ -216,9 +216,23 @@ function handleOf(
     async stop() {
       watcher?.kill()
       if (!(await isAlive(pid, dir))) return
-      await runToEnd([...binaries.prefix, binaries.pg_ctl, 'stop', '-D', dir, '-m', 'fast', '-w'])
+      try {
+        await runToEnd([...binaries.prefix, binaries.pg_ctl, 'stop', '-D', dir, '-m', 'fast', '-w'])
+      } catch (error) {
+        // Somebody else was stopping it: its pid file goes before it does.
+        if (!(await endsWithin(pid, dir, 10_000))) throw error
+      }
     },
   }
+}
+
+async function endsWithin(pid: number, dir: string, ms: number): Promise<boolean> {
+  const deadline = Date.now() + ms
+  while (await isAlive(pid, dir)) {
+    if (Date.now() > deadline) return false
+    await sleep(25)
+  }
+  return true
 }
 
 /** duplicate_database; and unique_violation, which two makers of one name can run into. */
