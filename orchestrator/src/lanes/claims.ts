@@ -1,11 +1,15 @@
 import { prepared, type Queryable } from '../db/database.ts'
 import { type LaneJob, type LaneOutcome, LeaseLostError } from './lane-job.ts'
 
-/** A lane in hand: its head, and the token that proves it. */
+/** A lane in hand: its head, the job after it where the worker wanted both, and the token that proves it. */
 export interface Claim {
   lease: string
   job: LaneJob
+  ahead?: LaneJob
 }
+
+/** How many of a lane's jobs a worker holds: none, its head, or also the job after it. */
+export type Want = 0 | 1 | 2
 
 /** What became of a lane after a try: its next head under the same lease, or it was freed. */
 export interface Advance {
@@ -27,10 +31,10 @@ interface ClaimedRow {
   due_in_ms: number | null
 }
 
-const claimLanes = prepared<ClaimedRow>('lane-claim', 'select * from lane_claim($1, $2, $3)')
+const claimLanes = prepared<ClaimedRow>('lane-claim', 'select * from lane_claim($1, $2, $3, $4)')
 const finishJob = prepared<ClaimedRow>(
   'lane-finish',
-  'select * from lane_finish($1, $2, $3, $4, $5, $6, $7, $8, $9)',
+  'select * from lane_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
 )
 const releaseLane = prepared('lane-release', 'select lane_release($1, $2, $3)')
 const nextDue = prepared<{ ms: number | null }>(
@@ -45,25 +49,36 @@ export async function claim(
   queue: string,
   max: number,
   leaseMs: number,
+  want: Want = 1,
 ): Promise<Claim[]> {
-  const rows = await claimLanes(queryable, [queue, max, leaseMs])
-  return rows.flatMap((row) => toClaim(row) ?? [])
+  return toClaims(await claimLanes(queryable, [queue, max, leaseMs, want]))
 }
 
-/** Ends a try. `retryMs` counts only for a retry. Throws `LeaseLostError` when the lane is in other hands. */
+export interface FinishOptions {
+  /** counts only for a retry */
+  retryMs: number
+  /** what to hold on to; none frees the lane, unless something has begun */
+  want: Want
+  /** the job ahead, when it is at work already */
+  begun?: LaneJob | undefined
+  leaseMs: number
+}
+
+/** Ends a try of the head. Throws `LeaseLostError` when the lane is in other hands. */
 export async function finish(
   tx: Queryable,
   { lease, job }: Claim,
   outcome: LaneOutcome,
-  { retryMs, takeNext, leaseMs }: { retryMs: number; takeNext: boolean; leaseMs: number },
+  { retryMs, want, begun, leaseMs }: FinishOptions,
 ): Promise<Advance> {
   // Postgres takes no NUL in a text, and nobody reads more than that of an error.
   const error = outcome.result === 'done' ? null : outcome.error.replaceAll('\0', '').slice(0, 2000)
   const pace = outcome.result === 'done' ? (outcome.paceMs ?? null) : null
-  const values = [job.key, lease, job.id, outcome.result, error, retryMs, pace, takeNext, leaseMs]
-  const [row] = await fenced(finishJob(tx, values))
-  if (!row) throw new Error('lane_finish gave no row')
-  return { next: toClaim(row), dueInMs: row.due_in_ms }
+  const begunId = begun?.id ?? null
+  const values = [job.key, lease, job.id, outcome.result, error, retryMs, pace, begunId, want, leaseMs]
+  const rows = await fenced(finishJob(tx, values))
+  if (!rows[0]) throw new Error('lane_finish gave no row')
+  return { next: toClaims(rows)[0] ?? null, dueInMs: rows[0].due_in_ms }
 }
 
 /** Gives a lane back whose head was not begun. Throws `LeaseLostError`. */
@@ -77,23 +92,21 @@ export async function dueInMs(queryable: Queryable, queue: string): Promise<numb
   return row?.ms ?? null
 }
 
-function toClaim(row: ClaimedRow): Claim | null {
-  if (row.id === null) return null
-  const { key, lease, id, kind, priority, payload } = row
-  const attempt = row.attempts + 1
-  return {
-    lease,
-    job: {
-      id,
-      key,
-      kind,
-      priority,
-      payload,
-      attempt,
-      maxAttempts: row.max_attempts,
-      createdAt: row.created_at,
-    },
+/** A lane's rows follow each other, its head first. */
+function toClaims(rows: readonly ClaimedRow[]): Claim[] {
+  const claims = new Map<string, Claim>()
+  for (const row of rows) {
+    if (row.id === null) continue
+    const first = claims.get(row.lease)
+    if (first) first.ahead = toJob(row, row.id)
+    else claims.set(row.lease, { lease: row.lease, job: toJob(row, row.id) })
   }
+  return [...claims.values()]
+}
+
+function toJob(row: ClaimedRow, id: string): LaneJob {
+  const { key, kind, priority, payload, attempts, max_attempts: maxAttempts, created_at: createdAt } = row
+  return { id, key, kind, priority, payload, attempt: attempts + 1, maxAttempts, createdAt }
 }
 
 async function fenced<T>(query: Promise<T>): Promise<T> {

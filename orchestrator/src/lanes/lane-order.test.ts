@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../test/database.ts'
-import { type Claim, claim, finish, release } from './claims.ts'
+import { type Claim, claim, type FinishOptions, finish, release } from './claims.ts'
 import { enqueue } from './enqueue.ts'
 import { cancel, pauseLane, purgeLaneJobs, redrive, resumeLane, setLanePace } from './lane-control.ts'
 import { type LaneOutcome, LeaseLostError, type NewLaneJob } from './lane-job.ts'
@@ -29,13 +29,9 @@ function newLane() {
   }
 }
 
-const end = (
-  claimed: Claim | undefined,
-  outcome: LaneOutcome,
-  options: { retryMs?: number; takeNext?: boolean } = {},
-) => {
+const end = (claimed: Claim | undefined, outcome: LaneOutcome, options: Partial<FinishOptions> = {}) => {
   if (!claimed) throw new Error('nothing was claimed')
-  return finish(database.pool, claimed, outcome, { retryMs: 0, takeNext: false, leaseMs: 60_000, ...options })
+  return finish(database.pool, claimed, outcome, { retryMs: 0, want: 0, leaseMs: 60_000, ...options })
 }
 const done: LaneOutcome = { result: 'done' }
 const retry: LaneOutcome = { result: 'retry', error: 'again' }
@@ -73,10 +69,10 @@ test('one job at a time, in order, and the next comes with the end of the last',
   expect(first?.job.kind).toBe('a')
   await lane.add({ kind: 'c' })
   expect(await lane.take()).toBeUndefined()
-  const { next } = await end(first, done, { takeNext: true })
+  const { next } = await end(first, done, { want: 1 })
   expect(next).toMatchObject({ lease: first?.lease, job: { kind: 'b' } })
   expect(await lane.take()).toBeUndefined()
-  const last = await end(next ?? undefined, done, { takeNext: true })
+  const last = await end(next ?? undefined, done, { want: 1 })
   expect(last.next?.job.kind).toBe('c')
   expect(await end(last.next ?? undefined, done)).toEqual({ next: null, dueInMs: null })
   expect(await lane.take()).toBeUndefined()
@@ -101,7 +97,7 @@ test('a job whose time has not come holds nobody up; then it has the place of it
   const first = await lane.take()
   expect(first?.job.kind).toBe('now')
   await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(soon.getTime() + 5))
-  const { next } = await end(first, done, { takeNext: true })
+  const { next } = await end(first, done, { want: 1 })
   expect(next?.job.kind).toBe('later')
 })
 
@@ -120,27 +116,27 @@ test('nobody overtakes a head that waits for its next try, whatever comes', asyn
   const lane = newLane()
   await lane.add({ kind: 'a' }, { kind: 'b' })
   const first = await lane.take()
-  const { next, dueInMs } = await end(first, retry, { retryMs: 200, takeNext: true })
+  const { next, dueInMs } = await end(first, retry, { retryMs: 200, want: 1 })
   expect(next).toBeNull()
   expect(dueInMs).toBeGreaterThan(100)
   await lane.add({ kind: 'urgent', priority: 9 })
   expect(await lane.take()).toBeUndefined()
   const again = await vi.waitUntil(() => lane.take())
   expect(again.job).toMatchObject({ kind: 'a', attempt: 2 })
-  expect((await end(again, done, { takeNext: true })).next?.job.kind).toBe('urgent')
+  expect((await end(again, done, { want: 1 })).next?.job.kind).toBe('urgent')
 })
 
 test('a dead job lets the lane go on, and comes back first when it is redriven', async () => {
   const lane = newLane()
   const [id = ''] = await lane.add({ kind: 'a', maxAttempts: 1 }, { kind: 'b' })
   expect(await redrive(database.pool, id)).toBe(false)
-  const { next } = await end(await lane.take(), { result: 'dead', error: 'broken\0' }, { takeNext: true })
+  const { next } = await end(await lane.take(), { result: 'dead', error: 'broken\0' }, { want: 1 })
   expect(next?.job.kind).toBe('b')
   const { rows } = await database.pool.query('select state, last_error from lane_job where id = $1', [id])
   expect(rows).toEqual([{ state: 'dead', last_error: 'broken' }])
   await lane.add({ kind: 'c' })
   expect(await redrive(database.pool, id)).toBe(true)
-  const after = await end(next ?? undefined, done, { takeNext: true })
+  const after = await end(next ?? undefined, done, { want: 1 })
   expect(after.next?.job).toMatchObject({ kind: 'a', attempt: 1 })
 })
 
@@ -161,7 +157,7 @@ test('cancels what waits, not what runs or has ended', async () => {
   expect(await cancel(database.pool, b)).toBe(true)
   expect(await cancel(database.pool, b)).toBe(false)
   expect(await cancel(database.pool, '999999999')).toBe(false)
-  const { next } = await end(running, done, { takeNext: true })
+  const { next } = await end(running, done, { want: 1 })
   expect(next?.job.id).toBe(c)
   await end(next ?? undefined, done)
   expect(await cancel(database.pool, c)).toBe(false)
@@ -180,7 +176,7 @@ test('a paused lane starts nothing, whatever is enqueued, until it is resumed or
   await lane.add({ kind: 'a' })
   const running = await lane.take()
   await pauseLane(database.pool, lane.key, 'infinity', 'the phone is offline')
-  expect((await end(running, done, { takeNext: true })).next).toBeNull()
+  expect((await end(running, done, { want: 1 })).next).toBeNull()
   await lane.add({ kind: 'b' })
   expect(await lane.take()).toBeUndefined()
   await resumeLane(database.pool, lane.key)
@@ -217,7 +213,7 @@ test('a lane whose lease ran out is taken over: its head counts a try, and the o
   expect(taken.job).toMatchObject({ id: lost?.job.id, attempt: 2 })
   await expect(end(lost, done)).rejects.toThrow(LeaseLostError)
   await expect(release(database.pool, lost as Claim)).rejects.toThrow(LeaseLostError)
-  expect((await end(taken, done, { takeNext: true })).next?.job.kind).toBe('b')
+  expect((await end(taken, done, { want: 1 })).next?.job.kind).toBe('b')
   await expect(end(taken, done)).rejects.toThrow(LeaseLostError) // the token is right, but that job has ended
 })
 
@@ -226,7 +222,7 @@ test('an end in a transaction that is rolled back is none', async () => {
   await lane.add({ kind: 'a' })
   const claimed = (await lane.take()) as Claim
   const failure = database.transaction(async (tx) => {
-    await finish(tx, claimed, done, { retryMs: 0, takeNext: true, leaseMs: 60_000 })
+    await finish(tx, claimed, done, { retryMs: 0, want: 1, leaseMs: 60_000 })
     throw new Error('no')
   })
   await expect(failure).rejects.toThrow('no')
@@ -244,7 +240,7 @@ test('a lane that is given back is as it was', async () => {
 test('purging removes what has ended well, and only that', async () => {
   const lane = newLane()
   await lane.add({ kind: 'done' }, { kind: 'dead' }, { kind: 'cancelled' }, { kind: 'pending' })
-  const first = await end(await lane.take(), done, { takeNext: true })
+  const first = await end(await lane.take(), done, { want: 1 })
   const second = await end(first.next ?? undefined, { result: 'dead', error: 'x' })
   expect(second.next).toBeNull()
   const { rows: waiting } = await database.pool.query(

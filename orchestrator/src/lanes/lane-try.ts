@@ -1,9 +1,10 @@
 import type { Pool, PoolClient } from 'pg'
 import { inTransaction, type Queryable } from '../db/database.ts'
 import { oneLine } from '../db/startup-error.ts'
-import { type Advance, type Claim, finish, release } from './claims.ts'
+import { type Advance, type Claim, finish, release, type Want } from './claims.ts'
 import { type LaneJob, type LaneOutcome, LeaseLostError } from './lane-job.ts'
 import type { HeldLane } from './lease-keeper.ts'
+import { type Turn, Withdrawn } from './turn.ts'
 
 declare const finished: unique symbol
 /** Proof that a handler has finished its job in a transaction of its own. */
@@ -14,6 +15,18 @@ export interface Finished {
 export interface LaneTry {
   /** aborted when the lease is lost, or when the worker stops and its patience ends */
   signal: AbortSignal
+  /**
+   * Resolves when it is this job's turn: those before it in the lane have been done. Until then only read.
+   * Rejects, and must be let pass, when the job is not to be done now. Only with `ahead` is there anything to wait for.
+   */
+  mayDo(): Promise<void>
+  /** The job is done, and only its end is still to be written: the next may be done meanwhile. */
+  done(): void
+  /**
+   * Resolves when those before it have ended: await it before the transaction that ends this one begins. Rejects, and
+   * must be let pass, when they have not: then this one is not ended either, and is tried again after them.
+   */
+  mayEnd(): Promise<void>
   /**
    * Ends the job in the caller's READ COMMITTED transaction, so that its own writes and the end of the job are one.
    * Put it last; return what it gives; let a failure pass, above all that of the commit.
@@ -35,38 +48,56 @@ export interface TryOptions {
   leaseMs: number
 }
 
+/** What the worker is to hold once the try has ended. */
+export interface Hold {
+  want: Want
+  /** the job after this one, which is at work already */
+  begun: LaneJob | undefined
+}
+
 /**
- * One try of a lane's head, from the handler to the end of the try in Postgres.
- * Throws `LeaseLostError` when the lane is in other hands, and what Postgres said when it cannot be told.
+ * One try of a lane's job, from the handler to the end of the try in Postgres.
+ * Throws `Withdrawn` when it was not its turn, `LeaseLostError` when the lane is in other hands, and what Postgres said
+ * when it cannot be told.
  */
 export async function runTry(
   options: TryOptions,
-  claim: Claim,
+  claim: Pick<Claim, 'lease' | 'job'>,
   held: HeldLane,
   signal: AbortSignal,
-  takeNext: () => boolean,
+  turn: Turn,
+  hold: () => Hold,
 ): Promise<Advance> {
   const { job } = claim
-  let inCallersTransaction: Advance | undefined
-  const end = (tx: Queryable, wanted: LaneOutcome) => endTry(options, tx, claim, wanted, takeNext())
+  let inCallersTransaction: { advance: Advance; begun: boolean } | undefined
+  const end = (tx: Queryable, wanted: LaneOutcome, then: Hold) => endTry(options, tx, claim, wanted, then)
   const outcome = await decide(options, job, {
     signal,
+    mayDo: turn.mayDo,
+    done: turn.done,
+    mayEnd: turn.mayEnd,
     async finish(tx, wanted) {
-      inCallersTransaction = await end(tx, wanted)
+      const then = hold()
+      inCallersTransaction = { advance: await end(tx, wanted, then), begun: then.begun !== undefined }
       return {} as Finished
     },
   })
-  if (!('result' in outcome) && inCallersTransaction) return inCallersTransaction
+  if (!('result' in outcome) && inCallersTransaction) return inCallersTransaction.advance
+  await turn.mayEnd()
   const settled: LaneOutcome =
     'result' in outcome ? outcome : { result: 'retry', error: 'The handler ended without an outcome.' }
   try {
-    return await untilExpiry(held, options, () => inOwnTransaction(options.pool, job, settled, end))
+    return await untilExpiry(held, options, () =>
+      inOwnTransaction(options.pool, job, settled, (tx, wanted) => end(tx, wanted, hold())),
+    )
   } catch (error) {
     if (!(error instanceof LeaseLostError) || !inCallersTransaction) throw error
     // The handler failed after its transaction, which was committed after all: the job has ended there. Its next head
-    // may be ours. It goes back, which fails if it is not.
-    if (inCallersTransaction.next) await release(options.pool, inCallersTransaction.next)
-    return { next: null, dueInMs: inCallersTransaction.next ? 0 : inCallersTransaction.dueInMs }
+    // may be ours. If that is not at work yet it goes back, which fails if it is not ours.
+    const { advance, begun } = inCallersTransaction
+    if (begun) return advance
+    if (advance.next) await release(options.pool, advance.next)
+    return { next: null, dueInMs: advance.next ? 0 : advance.dueInMs }
   }
 }
 
@@ -76,6 +107,7 @@ async function decide({ handler, onError }: TryOptions, job: LaneJob, attempt: L
   try {
     return await handler(job, attempt)
   } catch (error) {
+    if (error instanceof Withdrawn) throw error
     onError(error, job)
     return { result: 'retry', error: oneLine(error) } as const
   }
@@ -96,9 +128,9 @@ function inOwnTransaction(
 async function endTry(
   { onDead, backoffMs, leaseMs }: TryOptions,
   tx: Queryable,
-  claim: Claim,
+  claim: Pick<Claim, 'lease' | 'job'>,
   wanted: LaneOutcome,
-  takeNext: boolean,
+  then: Hold,
 ): Promise<Advance> {
   const { job } = claim
   const exhausted = wanted.result === 'retry' && job.attempt >= job.maxAttempts
@@ -106,7 +138,7 @@ async function endTry(
   if (outcome.result === 'dead') await onDead?.(tx, job, outcome.error)
   const again = outcome.result === 'retry' || outcome.result === 'wait'
   const retryMs = again ? (outcome.afterMs ?? backoffMs(job.attempt)) : 0
-  return finish(tx, claim, outcome, { retryMs, takeNext, leaseMs })
+  return finish(tx, claim, outcome, { retryMs, ...then, leaseMs })
 }
 
 /** The work is done and only its record is missing: a short failure of Postgres must not make it be done again. */

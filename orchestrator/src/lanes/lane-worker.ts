@@ -1,9 +1,10 @@
 import type { Pool } from 'pg'
 import type { Queryable } from '../db/database.ts'
 import { backoffMs } from './backoff.ts'
-import { type Claim, claim, dueInMs, release } from './claims.ts'
+import { type Claim, claim, dueInMs, type Want } from './claims.ts'
 import { type LaneJob, LeaseLostError } from './lane-job.ts'
-import { type LaneHandler, runTry, type TryOptions } from './lane-try.ts'
+import { runLane } from './lane-run.ts'
+import type { LaneHandler, TryOptions } from './lane-try.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
 import { WakeUps } from './wake-ups.ts'
 
@@ -22,6 +23,11 @@ export interface LaneWorkerOptions {
   leaseMs?: number
   /** how often it looks by itself; default 1 s. Wake-ups are quicker */
   pollMs?: number
+  /**
+   * do a job while the end of the one before is being written; default false. The handler must say when a job is
+   * done, and await `mayDo` and `mayEnd`
+   */
+  ahead?: boolean
   /** how long a failed job waits; default 1 s, doubling, at most 5 min, less a random part */
   backoffMs?: (attempt: number) => number
 }
@@ -34,7 +40,12 @@ const BUSY_MS = 5
 
 /** Runs the jobs of a queue's lanes. Any number of workers may serve one queue, in any number of processes. */
 export class LaneWorker {
-  private readonly options: TryOptions & { queue: string; concurrency: number; pollMs: number }
+  private readonly options: TryOptions & {
+    queue: string
+    concurrency: number
+    pollMs: number
+    ahead: boolean
+  }
   private readonly keeper: LeaseKeeper
   private readonly wakeUps: WakeUps
   private readonly running = new Set<Promise<void>>()
@@ -56,6 +67,7 @@ export class LaneWorker {
       onDead: undefined,
       concurrency: 16,
       pollMs: 1000,
+      ahead: false,
       backoffMs,
       ...options,
       leaseMs,
@@ -156,7 +168,7 @@ export class LaneWorker {
     const { pool, queue, concurrency, leaseMs } = this.options
     const free = concurrency - this.running.size
     const claimedAt = Date.now()
-    const claims = free ? await claim(pool, queue, free, leaseMs) : []
+    const claims = free ? await claim(pool, queue, free, leaseMs, this.want) : []
     this.full = claims.length === free
     for (const claimed of claims) {
       const lane = this.runLane(claimed, claimedAt)
@@ -168,31 +180,33 @@ export class LaneWorker {
     }
   }
 
-  /** Runs a lane's jobs one after the other under one lease, until it is empty, must wait, or others should go. */
+  /** Holds a lane while it runs, until it is empty, must wait, or others should go. */
   private async runLane(first: Claim, claimedAt: number): Promise<void> {
-    const { onError, pool } = this.options
+    const { onError } = this.options
     const held = this.keeper.hold(first.job.key, first.lease, claimedAt)
-    const signal = AbortSignal.any([held.signal, this.aborted.signal])
-    let current: Claim | null = first
-    let begun = 0
-    const takeNext = () =>
-      this.state === 'started' && (begun < FAIR_RUN || this.running.size < this.options.concurrency)
+    const mayBegin = () => this.state === 'started'
+    const fair = (begun: number) => begun < FAIR_RUN || this.running.size < this.options.concurrency
     try {
-      while (current) {
-        if (this.state !== 'started') {
-          await release(pool, current)
-          return
-        }
-        begun += 1
-        const { next, dueInMs } = await runTry(this.options, current, held, signal, takeNext)
-        current = next
-        this.wakeIn(dueInMs)
-      }
+      await runLane(
+        {
+          options: this.options,
+          held,
+          signal: AbortSignal.any([held.signal, this.aborted.signal]),
+          want: (begun) => (mayBegin() && fair(begun) ? this.want : 0),
+          mayBegin,
+          onFreed: (dueInMs) => this.wakeIn(dueInMs),
+        },
+        first,
+      )
     } catch (error) {
-      if (error instanceof LeaseLostError) onError(error, current?.job)
+      if (error instanceof LeaseLostError) onError(error, first.job)
       else onError(error)
     } finally {
       held.letGo()
     }
+  }
+
+  private get want(): Want {
+    return this.options.ahead ? 2 : 1
   }
 }

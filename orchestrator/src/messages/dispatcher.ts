@@ -7,7 +7,8 @@
  *                      ├────▶ refused for good: failed
  *                      └────▶ anything else, also an unknown end: again after a while, under the same id
  *
- * What became of a message is written in the transaction that ends its job. The node reports acks in its commits as
+ * What became of a message is written in the transaction that ends its job; without a pace, the next one is read and
+ * sent meanwhile. The node reports acks in its commits as
  * well; whoever comes second changes nothing.
  */
 import type { SendResult } from '@palomar/session-node/contract'
@@ -61,6 +62,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const handler: LaneHandler = async (job, attempt) => {
     const { message_id } = sendJob.parse(job.payload)
     const work = await readSendWork(database.pool, message_id)
+    await attempt.mayDo()
     if (work?.status !== 'pending') return { result: 'done', paceMs: 0 }
     const { nodeId, nodeAddress, sessionId } = work
     if (work.sessionState !== 'active' || !nodeId || !nodeAddress) return standStill(job, attempt, work)
@@ -83,6 +85,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       return verdict.is === 'waiting' ? standStill(job, attempt, work) : failed(job, attempt, work, verdict)
     }
     end({ result: 'sent' })
+    attempt.done()
     breaker.succeeded(work.accountId)
     const change: StatusChange = { to: 'sent', at: waTime(answer.acked_at) }
     return settle(attempt, work, change, { result: 'done', paceMs }, async (tx) => {
@@ -99,6 +102,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     outcome: LaneOutcome,
     before: (tx: PoolClient) => Promise<void>,
   ): Promise<Finished> {
+    await attempt.mayEnd()
     const { events, finished } = await database.transaction(async (tx) => {
       await before(tx)
       const decision = await decideFacts(tx, work.accountId, [{ waId: work.waId, change }])
@@ -133,6 +137,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (job.attempt >= job.maxAttempts) {
       return settle(attempt, work, change, { result: 'dead', error: error.title }, rest)
     }
+    await attempt.mayEnd()
     return database.transaction(async (tx) => {
       await rest(tx)
       // A lane that rests starts with this message as soon as it goes on.
@@ -141,7 +146,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   /** The session's row is locked against commits, so that news of its connection cannot slip in between. */
-  function standStill(job: LaneJob, attempt: LaneTry, { sessionId }: SendWork): Promise<Finished> {
+  async function standStill(job: LaneJob, attempt: LaneTry, { sessionId }: SendWork): Promise<Finished> {
+    await attempt.mayEnd()
     return database.transaction(async (tx) => {
       const { rows } = await tx.query<{ state: string }>({
         name: 'standstill_session',

@@ -35,7 +35,7 @@ async function take({ accountId }: SessionFixture) {
   if (!own) throw new Error('nothing to claim')
   return own
 }
-const how = { retryMs: 0, takeNext: false, leaseMs: 60_000 }
+const how = { retryMs: 0, want: 0 as const, leaseMs: 60_000 }
 
 test('a message that waits can be cancelled, once, and its job goes with it', async () => {
   const one = await createSession(database)

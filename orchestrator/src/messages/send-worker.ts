@@ -33,6 +33,8 @@ export function createSendWorker(options: SendWorkerOptions): SendWorker {
     ...createDispatcher(options),
     concurrency,
     leaseMs,
+    // A pace counts from the end of the one before.
+    ahead: options.paceMs === 0,
     onError: (error, job) =>
       logger.error('a lane of outgoing messages failed', { error, job_id: job?.id, lane: job?.key }),
   })
