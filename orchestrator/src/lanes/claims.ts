@@ -36,6 +36,10 @@ const finishJob = prepared<ClaimedRow>(
   'lane-finish',
   'select * from lane_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
 )
+const finishAlone = prepared<ClaimedRow>(
+  'lane-finish-alone',
+  'select * from lane_finish_alone($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
+)
 const releaseLane = prepared('lane-release', 'select lane_release($1, $2, $3)')
 const nextDue = prepared<{ ms: number | null }>(
   'lane-next-due',
@@ -62,6 +66,8 @@ export interface FinishOptions {
   /** the job ahead, when it is at work already */
   begun?: LaneJob | undefined
   leaseMs: number
+  /** outside any transaction of the caller's: then nothing waits for the disk, and a crash of Postgres may forget it */
+  alone?: boolean
 }
 
 /** Ends a try of the head. Throws `LeaseLostError` when the lane is in other hands. */
@@ -69,14 +75,14 @@ export async function finish(
   tx: Queryable,
   { lease, job }: Claim,
   outcome: LaneOutcome,
-  { retryMs, want, begun, leaseMs }: FinishOptions,
+  { retryMs, want, begun, leaseMs, alone = false }: FinishOptions,
 ): Promise<Advance> {
   // Postgres takes no NUL in a text, and nobody reads more than that of an error.
   const error = outcome.result === 'done' ? null : outcome.error.replaceAll('\0', '').slice(0, 2000)
   const pace = outcome.result === 'done' ? (outcome.paceMs ?? null) : null
   const begunId = begun?.id ?? null
   const values = [job.key, lease, job.id, outcome.result, error, retryMs, pace, begunId, want, leaseMs]
-  const rows = await fenced(finishJob(tx, values))
+  const rows = await fenced((alone ? finishAlone : finishJob)(tx, values))
   if (!rows[0]) throw new Error('lane_finish gave no row')
   return { next: toClaims(rows)[0] ?? null, dueInMs: rows[0].due_in_ms }
 }

@@ -36,7 +36,13 @@ export async function runLane(run: LaneRun, first: Claim): Promise<void> {
       else after?.turn.withdraw()
       return { want, begun: after?.turn.granted ? after.job : undefined }
     }
-    running.ended = runTry(options, { lease, job }, held, signal, turn, hold)
+    const next = {
+      hold,
+      get followed() {
+        return running.after !== undefined
+      },
+    }
+    running.ended = runTry(options, { lease, job }, held, signal, turn, next)
     turn.follow(running.ended)
     return running
   }

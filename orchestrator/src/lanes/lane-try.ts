@@ -15,6 +15,8 @@ export interface Finished {
 export interface LaneTry {
   /** aborted when the lease is lost, or when the worker stops and its patience ends */
   signal: AbortSignal
+  /** whether the job after it is in hand, too, and will be done as soon as this one is */
+  readonly followed: boolean
   /**
    * Resolves when it is this job's turn: those before it in the lane have been done. Until then only read.
    * Rejects, and must be let pass, when the job is not to be done now. Only with `ahead` is there anything to wait for.
@@ -55,6 +57,8 @@ export interface Hold {
   begun: LaneJob | undefined
 }
 
+type EndOptions = Hold & { alone?: boolean }
+
 /**
  * One try of a lane's job, from the handler to the end of the try in Postgres.
  * Throws `Withdrawn` when it was not its turn, `LeaseLostError` when the lane is in other hands, and what Postgres said
@@ -66,13 +70,18 @@ export async function runTry(
   held: HeldLane,
   signal: AbortSignal,
   turn: Turn,
-  hold: () => Hold,
+  next: { readonly followed: boolean; hold: () => Hold },
 ): Promise<Advance> {
   const { job } = claim
+  const { hold } = next
   let inCallersTransaction: { advance: Advance; begun: boolean } | undefined
-  const end = (tx: Queryable, wanted: LaneOutcome, then: Hold) => endTry(options, tx, claim, wanted, then)
+  const end = (tx: Queryable, wanted: LaneOutcome, then: EndOptions) =>
+    endTry(options, tx, claim, wanted, then)
   const outcome = await decide(options, job, {
     signal,
+    get followed() {
+      return next.followed
+    },
     mayDo: turn.mayDo,
     done: turn.done,
     mayEnd: turn.mayEnd,
@@ -88,7 +97,7 @@ export async function runTry(
     'result' in outcome ? outcome : { result: 'retry', error: 'The handler ended without an outcome.' }
   try {
     return await untilExpiry(held, options, () =>
-      inOwnTransaction(options.pool, job, settled, (tx, wanted) => end(tx, wanted, hold())),
+      inOwnTransaction(options.pool, job, settled, (tx, alone) => end(tx, settled, { ...hold(), alone })),
     )
   } catch (error) {
     if (!(error instanceof LeaseLostError) || !inCallersTransaction) throw error
@@ -118,11 +127,11 @@ function inOwnTransaction(
   pool: Pool,
   job: LaneJob,
   outcome: LaneOutcome,
-  end: (tx: Queryable, outcome: LaneOutcome) => Promise<Advance>,
+  end: (tx: Queryable, alone: boolean) => Promise<Advance>,
 ): Promise<Advance> {
   const last = outcome.result === 'retry' && job.attempt >= job.maxAttempts
   const simple = outcome.result !== 'dead' && !last
-  return simple ? end(pool, outcome) : inTransaction(pool, (tx: PoolClient) => end(tx, outcome))
+  return simple ? end(pool, true) : inTransaction(pool, (tx: PoolClient) => end(tx, false))
 }
 
 async function endTry(
@@ -130,7 +139,7 @@ async function endTry(
   tx: Queryable,
   claim: Pick<Claim, 'lease' | 'job'>,
   wanted: LaneOutcome,
-  then: Hold,
+  then: EndOptions,
 ): Promise<Advance> {
   const { job } = claim
   const exhausted = wanted.result === 'retry' && job.attempt >= job.maxAttempts

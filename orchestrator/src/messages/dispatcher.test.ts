@@ -1,6 +1,7 @@
 /** Sending, from the accepted message to its end, against a small node that fails as it is told (contract-node.ts). */
+import { commitRequest } from '@palomar/session-node/contract'
 import { v7 as uuidv7 } from 'uuid'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { type Answer, acknowledged, type ContractNode, startContractNode } from '../../test/contract-node.ts'
 import { createTestDatabase } from '../../test/database.ts'
 import { createNode, createSession, type SessionFixture } from '../../test/session-fixture.ts'
@@ -88,6 +89,13 @@ async function accept(one: Account, body?: string, more?: Partial<MessageInput>)
   if (!('message' in accepted)) throw new Error('no message')
   return accepted.message
 }
+/** in one transaction, so that the lane has all of them from the start */
+async function acceptAll(one: Account, ...bodies: string[]) {
+  const inputs = bodies.map((body) => input(one, body))
+  const accepted = await acceptor.acceptMany(one.tenantId, inputs, { async: true, queue: true })
+  if (!('results' in accepted)) throw new Error('no messages')
+  return accepted.results as Message[]
+}
 const end = ({ tenantId }: Account, { id }: Message) => ends.waitForEnd(tenantId, id, 10_000)
 const typesOf = ({ id }: Message) =>
   events.filter(({ data }) => (data.message as Message | undefined)?.id === id).map(({ type }) => type)
@@ -162,6 +170,37 @@ test('one account’s messages leave in order, one at a time; of those that wait
     '3',
     '4',
   ])
+})
+
+test('the node’s commit brings the ack while the next message is out: told once, and the job ends by it', async () => {
+  const one = await account()
+  await end(one, await accept(one, 'resolves the recipient'))
+  let release: () => void = () => undefined
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  one.node.answer = async ({ content }) => {
+    if (content.text.body === 'second') await held
+    return acknowledged()
+  }
+  const [first, second] = (await acceptAll(one, 'first', 'second')) as [Message, Message]
+  await one.node.asked(3)
+  await ingest.applyCommit(
+    one.sessionId,
+    commitRequest.parse({
+      generation: 1,
+      seq: 1,
+      events: [{ type: 'ack', id: first.wa_id, timestamp: 1_700_000_000 }],
+    }),
+  )
+  expect(await end(one, first)).toMatchObject({ status: 'sent' })
+  await vi.waitFor(async () =>
+    expect((await jobsOf(one)).map(({ state }) => state)).toEqual(['done', 'done', 'pending']),
+  )
+  release()
+  expect(await end(one, second)).toMatchObject({ status: 'sent' })
+  expect(typesOf(first)).toEqual(['message.sent'])
+  expect(one.node.commands).toHaveLength(3)
 })
 
 test.each<[string, Answer]>([
@@ -241,7 +280,7 @@ test('an ack in a commit and the node’s own answer: told once, whichever comes
     return acknowledged()
   }
   const [first, second] = [await accept(one), await accept(one)]
-  expect(await end(one, first)).toMatchObject({ status: 'sent', sent_at: '2023-11-14T22:13:20.000Z' })
+  expect(await end(one, first)).toMatchObject({ status: 'sent' })
   await one.node.asked(2)
   one.node.answer = acknowledged
   await end(one, second)

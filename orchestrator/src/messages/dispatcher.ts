@@ -8,8 +8,8 @@
  *                      └────▶ anything else, also an unknown end: again after a while, under the same id
  *
  * What became of a message is written in the transaction that ends its job; without a pace, the next one is read and
- * sent meanwhile. The node reports acks in its commits as
- * well; whoever comes second changes nothing.
+ * sent meanwhile. The node reports acks in its commits as well; whoever comes second changes nothing. When another
+ * message goes out right behind, that one's commit brings the ack along, and only the job is left to end.
  */
 import type { SendResult } from '@palomar/session-node/contract'
 import type { PoolClient } from 'pg'
@@ -29,6 +29,7 @@ import { sendError } from './send-errors.ts'
 import { sendJob } from './send-job.ts'
 import { judge, type Verdict } from './send-verdict.ts'
 import { commandOf, readSendWork, type SendWork } from './send-work.ts'
+import { createSentNews } from './sent-news.ts'
 import type { StatusChange } from './status.ts'
 import { decideFacts, storeDecision, writeFacts } from './status-writer.ts'
 import { waTime } from './wa-time.ts'
@@ -48,6 +49,8 @@ export interface DispatcherOptions {
 
 export interface Dispatcher {
   handler: LaneHandler
+  /** Hears of nothing more. */
+  close(): void
   onDead(tx: Queryable, job: LaneJob, error: string): Promise<void>
 }
 
@@ -55,8 +58,11 @@ export interface Dispatcher {
 const STANDSTILL_MS = 60_000
 /** The session is active, but its node does not answer: it is just being replaced, or its state is about to change. */
 const LOOK_AGAIN_MS = 1_000
+/** So long the end of a send waits for the commit that the next one brings. */
+const COMMIT_MS = 150
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  const sentNews = createSentNews(options.fanOut)
   const { database, clients, breaker, fanOut, logger, metrics, paceMs, ackTimeoutMs = 20_000 } = options
 
   const handler: LaneHandler = async (job, attempt) => {
@@ -67,12 +73,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const { nodeId, nodeAddress, sessionId } = work
     if (work.sessionState !== 'active' || !nodeId || !nodeAddress) return standStill(job, attempt, work)
     const end = metrics.sendDuration.startTimer()
+    const news = sentNews.listen(message_id)
     let answer: SendResult
     try {
       answer = await clients
         .of({ nodeId, sessionId, address: nodeAddress })
         .send(commandOf(work, ackTimeoutMs))
     } catch (error) {
+      news.stop()
       if (!(error instanceof NodeError)) throw error
       const verdict = judge(error)
       end({ result: verdict.is })
@@ -87,6 +95,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     end({ result: 'sent' })
     attempt.done()
     breaker.succeeded(work.accountId)
+    if (attempt.followed && !work.unresolved && (await news.within(COMMIT_MS)))
+      return { result: 'done', paceMs }
+    news.stop()
     const change: StatusChange = { to: 'sent', at: waTime(answer.acked_at) }
     return settle(attempt, work, change, { result: 'done', paceMs }, async (tx) => {
       const { conversationId: id, pn, lid } = work
@@ -171,7 +182,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     await appendEvents(tx, await writeFacts(tx, work.accountId, [{ waId: work.waId, change }]))
   }
 
-  return { handler, onDead }
+  return { handler, onDead, close: sentNews.close }
 }
 
 const fieldsOf = ({ accountId, sessionId, waId }: SendWork) => ({

@@ -27,10 +27,12 @@ const LEASE_MS = 10_000
 
 export function createSendWorker(options: SendWorkerOptions): SendWorker {
   const { database, logger, concurrency = 16, leaseMs = LEASE_MS } = options
+  const { handler, onDead, close } = createDispatcher(options)
   const worker = new LaneWorker({
     pool: database.pool,
     queue: SEND_QUEUE,
-    ...createDispatcher(options),
+    handler,
+    onDead,
     concurrency,
     leaseMs,
     // A pace counts from the end of the one before.
@@ -42,7 +44,7 @@ export function createSendWorker(options: SendWorkerOptions): SendWorker {
     start: () => worker.start(),
     wake: () => worker.wake(),
     resume: (accountId) => resume(database, logger, accountId).then(() => worker.wake()),
-    stop: (graceMs) => worker.stop(graceMs),
+    stop: (graceMs) => worker.stop(graceMs).finally(close),
   }
 }
 

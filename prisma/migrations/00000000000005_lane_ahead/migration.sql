@@ -121,6 +121,18 @@ begin
     l, case when want > 0 or begun is not null then token end, lease_ms, want, begun is not null);
 end $$;
 
+-- The same as a transaction of its own, which nobody waits for: when a crash of Postgres forgets it, the job is tried
+-- again, as after any crash between the job and its end.
+create function lane_finish_alone(
+  lane_key text, token uuid, job_id bigint, outcome text, error text, retry_ms double precision,
+  own_pace_ms integer, begun bigint, want integer, lease_ms integer
+) returns setof lane_claimed language plpgsql as $$
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  return query select * from lane_finish(
+    lane_key, token, job_id, outcome, error, retry_ms, own_pace_ms, begun, want, lease_ms);
+end $$;
+
 -- Gives a lane back whose head was claimed but not begun.
 create or replace function lane_release(lane_key text, token uuid, job_id bigint) returns void language plpgsql as $$
 declare
