@@ -22,11 +22,11 @@ import { messageKeyOf } from './signal-repository.ts'
 const AT_LEISURE: AppendOptions = { withinMs: 250, holds: false }
 
 /**
- * WhatsApp's acknowledgement of a receipt must not leave before the receipt is durable, and frames leave in order: so
- * long may a receipt keep back a query or a presence. It is about the time from one message's ack to the next one's
- * ratchet, so that a session that sends writes both in one commit.
+ * What acknowledges a receipt to WhatsApp must not leave before the receipt is durable, and frames leave in order: so
+ * long at most a receipt keeps back a query that writes nothing. A session that sends has its next ratchet earlier,
+ * on a busy machine too, and both are one commit.
  */
-const RECEIPT: AppendOptions = { withinMs: 20 }
+const RECEIPT: AppendOptions = { withinMs: 100 }
 
 export interface IntakeOptions {
   credentials: Credentials

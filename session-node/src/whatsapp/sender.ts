@@ -15,7 +15,7 @@ export interface Line {
 
 export interface SenderOptions {
   line: () => Line | undefined
-  log: Pick<CommitLog, 'append' | 'overloaded'>
+  log: Pick<CommitLog, 'append' | 'drain' | 'overloaded'>
   acknowledgements: Acknowledgements
   recipients: Recipients
   /** a send was not acknowledged in time on a line that seems open */
@@ -88,6 +88,8 @@ export class Sender {
     ownJid: string,
   ): Promise<{ recipient: Address; ack: Acknowledgement }> {
     const { log, recipients, acknowledgements } = this.#options
+    // a query leaves after what waits for company in the log
+    if (command.resolve) void log.drain()
     const recipient = command.resolve
       ? await recipients.resolve(socket, command.to)
       : recipients.complete(command.to)
