@@ -214,7 +214,7 @@ it('on SIGTERM a node writes what it has and ends with 0', { timeout: 60_000 }, 
   const command = textTo(contact.phone, 'last words')
   await node.send(command)
   expect(await node.kill('SIGTERM')).toBe(0)
-  // the ack was lazy: it would have gone a quarter of a second later
+  // the ack waited for company: it would have gone a quarter of a second later
   expect(stage.orchestrator.eventsOf('ack').map(({ id }) => id)).toContain(command.id)
   expect(stage.simulator.counters().devices[0]).toMatchObject({ connected: false })
 })

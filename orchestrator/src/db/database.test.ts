@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../test/database.ts'
-import { openDatabase, prepared, together } from './database.ts'
+import { Ending, openDatabase, prepared, together } from './database.ts'
 import { StartupError } from './startup-error.ts'
 
 let database: TestDatabase
@@ -42,6 +42,29 @@ test('what is sent together ends before its transaction does, and the first fail
   )
   await expect(failure).rejects.toThrow('on purpose')
   expect(await count(database.pool, [late])).toEqual([{ n: 0 }])
+})
+
+test('what a transaction ends with lands with it, or fails it', async () => {
+  const [kept, lost] = [randomUUID(), randomUUID()]
+  const ending = (id: string, again: string) =>
+    database.transaction(async (tx) => {
+      await insert(tx, [id, 'first'])
+      return new Ending(insert(tx, [again, 'last']).then(() => 'result'))
+    })
+  expect(await ending(kept, randomUUID())).toBe('result')
+  expect(await count(database.pool, [kept])).toEqual([{ n: 1 }])
+  await expect(ending(lost, lost)).rejects.toMatchObject({ code: '23505' })
+  expect(await count(database.pool, [lost])).toEqual([{ n: 0 }])
+})
+
+test('a transaction that Postgres has given up is not taken for committed', async () => {
+  const lost = randomUUID()
+  const swallowed = database.transaction(async (tx) => {
+    await insert(tx, [lost, 'lost'])
+    await tx.query('select 1 / 0').catch(() => undefined)
+  })
+  await expect(swallowed).rejects.toThrow('rolled back')
+  expect(await count(database.pool, [lost])).toEqual([{ n: 0 }])
 })
 
 test('a transaction whose connection dies fails, and its connection is not used again', async () => {

@@ -9,8 +9,21 @@ export interface Database {
   pool: pg.Pool
   prisma: PrismaClient
   /** runs `work` in one READ COMMITTED transaction: commits when it returns, rolls back and rethrows when it throws */
-  transaction<T>(work: (client: PoolClient) => Promise<T>): Promise<T>
+  transaction<T>(work: Work<T>): Promise<T>
   close(): Promise<void>
+}
+
+export type Work<T> = (client: PoolClient) => Promise<T | Ending<T>>
+
+/**
+ * What a transaction returns of statements that it has sent and not waited for: the commit shares their round trip.
+ * Only of statements, since what else fails cannot stop the commit any more.
+ */
+export class Ending<T> {
+  readonly result: Promise<T>
+  constructor(result: Promise<T>) {
+    this.result = result
+  }
 }
 
 export interface DatabaseOptions {
@@ -55,7 +68,7 @@ export async function openDatabase(url: string, options: DatabaseOptions = {}): 
 }
 
 /** Runs `work` between begin and commit on a connection of its own. A connection that cannot roll back is discarded. */
-export async function inTransaction<T>(pool: pg.Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(pool: pg.Pool, work: Work<T>): Promise<T> {
   const client = await pool.connect()
   let broken: Error | undefined
   const onError = (error: Error) => {
@@ -66,10 +79,12 @@ export async function inTransaction<T>(pool: pg.Pool, work: (client: PoolClient)
     // Awaited only after the work, so that it travels with the first statement; on a connection that lives it cannot fail.
     const began = begin(client)
     began.catch(onError)
-    const result = await work(client)
-    await began
-    await client.query('commit')
-    return result
+    const done = await work(client)
+    const result = done instanceof Ending ? done.result : Promise.resolve(done)
+    const [, value, { command }] = await together(began, result, client.query('commit'))
+    // After a statement that failed, Postgres answers a commit with a rollback, and calls it no error.
+    if (command !== 'COMMIT') throw new Error('the transaction was rolled back by Postgres')
+    return value
   } catch (error) {
     await client.query('rollback').catch(onError)
     throw error

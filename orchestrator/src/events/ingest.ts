@@ -5,7 +5,7 @@
  */
 import type { CommitRequest, CommitResult, NodeEvent } from '@palomar/session-node/contract'
 import type { PoolClient } from 'pg'
-import type { Database } from '../db/database.ts'
+import { type Database, Ending, together } from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import { applyMessageReports } from '../messages/message-reports.ts'
@@ -22,6 +22,7 @@ import { appendEvents } from './event-log.ts'
 import type { FanOut } from './fan-out.ts'
 import { createGate } from './gate.ts'
 import { isKeyCommit, type KeyCommit, writeKeyCommit } from './key-commit.ts'
+import { isSendingCommit, type SendingCommit, writeSendingCommit } from './sending-commit.ts'
 import type { StoredEvent } from './types.ts'
 
 export interface IngestOptions {
@@ -79,13 +80,29 @@ export function createIngest({
     return { seq, applied, events: [] }
   }
 
-  async function write(tx: PoolClient, sessionId: string, commit: CommitRequest): Promise<Outcome> {
+  async function writeSending(
+    tx: PoolClient,
+    sessionId: string,
+    commit: SendingCommit,
+  ): Promise<Outcome | Ending<Outcome>> {
+    const stored = await writeSendingCommit(tx, keys, sessionId, commit)
+    if (!stored) return { seq: await explainTurn(tx, sessionId, commit), applied: false, events: [] }
+    return new Ending(stored.result.then((events) => ({ seq: commit.seq, applied: true, events })))
+  }
+
+  async function write(
+    tx: PoolClient,
+    sessionId: string,
+    commit: CommitRequest,
+  ): Promise<Outcome | Ending<Outcome>> {
     const session = await takeTurn(tx, sessionId, commit)
     if (!session) return { seq: await explainTurn(tx, sessionId, commit), applied: false, events: [] }
     const settled = settledBy(commit.events)
     if (commit.creds !== undefined) await keys.writeCreds(tx, sessionId, commit.creds)
-    if (commit.keys.length > 0) await keys.writeKeys(tx, sessionId, commit.keys)
-    if (commit.inbox.length + settled.length > 0) await inbox.writeInbox(tx, sessionId, commit.inbox, settled)
+    await together(
+      keys.writeKeys(tx, sessionId, commit.keys),
+      inbox.writeInbox(tx, sessionId, commit.inbox, settled),
+    )
     const sessionEvents = await applySessionReports(
       tx,
       session,
@@ -93,8 +110,18 @@ export function createIngest({
       refusedReport,
     )
     const messageEvents = await applyMessageReports(tx, session, commit.events)
-    const events = await appendEvents(tx, [...sessionEvents, ...messageEvents])
-    return { seq: commit.seq, applied: true, accountId: session.accountId, events }
+    const { accountId } = session
+    return new Ending(
+      appendEvents(tx, [...sessionEvents, ...messageEvents]).then((events) => ({
+        ...{ seq: commit.seq, applied: true, accountId, events },
+      })),
+    )
+  }
+
+  function apply(sessionId: string, commit: CommitRequest): Promise<Outcome> {
+    if (isKeyCommit(commit)) return writeKeysAlone(sessionId, commit)
+    if (isSendingCommit(commit)) return database.transaction((tx) => writeSending(tx, sessionId, commit))
+    return database.transaction((tx) => write(tx, sessionId, commit))
   }
 
   function refusedReport(report: SessionReport, session: SessionRow): void {
@@ -137,12 +164,7 @@ export function createIngest({
 
   async function applyCommit(sessionId: string, commit: CommitRequest): Promise<CommitResult> {
     const end = metrics.commitDuration.startTimer()
-    const run = () =>
-      retryConflict(() =>
-        isKeyCommit(commit)
-          ? writeKeysAlone(sessionId, commit)
-          : database.transaction((tx) => write(tx, sessionId, commit)),
-      )
+    const run = () => retryConflict(() => apply(sessionId, commit))
     try {
       const outcome = await (hasHistory(commit) ? historyGate.run(run) : run())
       end({ result: outcome.applied ? 'applied' : 'repeated' })

@@ -1,6 +1,6 @@
 /**
- * The commit that every send waits for, twice: keys, and the protobuf that is about to leave. It makes no event, so it
- * is one statement, and so one round trip; what else a commit may carry goes the longer way (`ingest.ts`).
+ * The commit that every send waits for: keys, and the protobuf that is about to leave. It makes no event, so it is one
+ * statement, and so one round trip; `sending-commit.ts` adds what became of earlier messages.
  */
 import type { CommitRequest, NodeEvent } from '@palomar/session-node/contract'
 import { prepared, type Queryable } from '../db/database.ts'

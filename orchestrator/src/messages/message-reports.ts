@@ -4,6 +4,7 @@ import type { ClientBase } from 'pg'
 import { prepared } from '../db/database.ts'
 import { postgresText } from '../events/postgres-json.ts'
 import type { NewEvent } from '../events/types.ts'
+import { known } from './address.ts'
 import { joinConversations, resolveConversations } from './conversations.ts'
 import { type Identities, learnIdentities } from './identities.ts'
 import { messageEvent } from './message-events.ts'
@@ -99,8 +100,15 @@ async function prepare(tx: ClientBase, accountId: string, reports: Report<'prepa
   ])
 }
 
-/** A refusal that may pass is left to the sender's next try. */
-function factsOf(report: NodeEvent): Fact[] {
+/** Whether a receipt says which phone number and which LID are one person; nothing else of it adds to what is known. */
+export const namesPerson = (receipt: Report<'receipt'>): boolean =>
+  addressesOf(receipt).some((address) => {
+    const { pn, lid } = known(address)
+    return pn !== undefined && lid !== undefined
+  })
+
+/** What a report proves of messages of ours. A refusal that may pass is left to the sender's next try. */
+export function factsOf(report: NodeEvent): Fact[] {
   if (report.type === 'receipt') {
     const change = { to: report.status, at: waTime(report.timestamp) }
     return report.ids.map((waId) => ({ waId, change }))

@@ -12,11 +12,14 @@ export interface Fact {
 }
 
 // Locked in the order of ids, so that two writers wait for each other in the same order.
-const lock = prepared<MessageRow>(
-  'status_lock',
+const lockWhere = (account: string) =>
   `select ${messageColumns} from ${messageTables}
-   where m.account_id = $1 and m.wa_id = any($2) and m.direction = 'outbound'
-   order by m.id for no key update of m`,
+   where m.account_id = ${account} and m.wa_id = any($2) and m.direction = 'outbound'
+   order by m.id for no key update of m`
+const lock = prepared<MessageRow>('status_lock', lockWhere('$1'))
+const lockOfSession = prepared<MessageRow>(
+  'status_lock_of_session',
+  lockWhere('(select account_id from session where id = $1)'),
 )
 const write = prepared(
   'status_write',
@@ -43,10 +46,22 @@ export async function decideFacts(
   accountId: string,
   facts: readonly Fact[],
 ): Promise<Decision> {
-  if (facts.length === 0) return { rows: [], events: [] }
-  const rows = new Map<string, MessageRow>()
-  for (const row of await lock(tx, [accountId, [...new Set(facts.map(({ waId }) => waId))]]))
-    rows.set(row.waId, row)
+  return decide(facts.length > 0 ? await lock(tx, [accountId, waIdsOf(facts)]) : [], facts)
+}
+
+/** The same for who knows the session only. */
+export async function decideFactsOfSession(
+  tx: Queryable,
+  sessionId: string,
+  facts: readonly Fact[],
+): Promise<Decision> {
+  return decide(facts.length > 0 ? await lockOfSession(tx, [sessionId, waIdsOf(facts)]) : [], facts)
+}
+
+const waIdsOf = (facts: readonly Fact[]) => [...new Set(facts.map(({ waId }) => waId))]
+
+function decide(locked: readonly MessageRow[], facts: readonly Fact[]): Decision {
+  const rows = new Map(locked.map((row) => [row.waId, row]))
   const touched = new Set<string>()
   const events: NewEvent[] = []
   for (const { waId, change } of facts) {

@@ -63,7 +63,11 @@ export function createNodeClient(address: string, token: string): NodeClient {
     timeoutMs: number,
     { body, signal }: { body?: unknown; signal?: AbortSignal } = {},
   ): Promise<z.output<T>> {
-    const deadline = AbortSignal.timeout(timeoutMs)
+    // `AbortSignal.timeout` would fire, with a stack trace, for each call that has long been answered
+    const deadline = new AbortController()
+    const timer = setTimeout(() => {
+      deadline.abort(new Error(`no answer within ${timeoutMs} ms`))
+    }, timeoutMs)
     let status: number
     let text: string
     try {
@@ -72,12 +76,14 @@ export function createNodeClient(address: string, token: string): NodeClient {
         path,
         headers,
         body: body === undefined ? null : JSON.stringify(body),
-        signal: signal ? AbortSignal.any([deadline, signal]) : deadline,
+        signal: signal ? AbortSignal.any([deadline.signal, signal]) : deadline.signal,
       })
       status = response.statusCode
       text = await response.body.text()
     } catch (error) {
       throw unanswered(error, address)
+    } finally {
+      clearTimeout(timer)
     }
     if (status < 200 || status > 299) throw refused(status, json(text))
     const parsed = answer.safeParse(json(text))

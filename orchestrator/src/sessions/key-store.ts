@@ -1,7 +1,7 @@
 /** Credentials and Signal keys of a session, sealed at rest. A value is bound to its place, so rows cannot be swapped. */
 import type { KeyMutation } from '@palomar/session-node/contract'
 import type pg from 'pg'
-import { prepared, type Queryable } from '../db/database.ts'
+import { prepared, type Queryable, together } from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
 import type { Secrets } from '../secrets.ts'
 import { inboxKeyType, readInboxKeys } from './inbox-store.ts'
@@ -64,8 +64,10 @@ export function createKeyStore(secrets: Secrets) {
     /** In two statements at most. */
     async writeKeys(tx: pg.ClientBase, sessionId: string, mutations: readonly KeyMutation[]): Promise<void> {
       const { put, gone } = seal(sessionId, mutations)
-      if (put.ids.length > 0) await upsert(tx, [sessionId, put.types, put.ids, put.values])
-      if (gone.ids.length > 0) await remove(tx, [sessionId, gone.types, gone.ids])
+      await together(
+        ...(put.ids.length > 0 ? [upsert(tx, [sessionId, put.types, put.ids, put.values])] : []),
+        ...(gone.ids.length > 0 ? [remove(tx, [sessionId, gone.types, gone.ids])] : []),
+      )
     },
 
     /** The values of those ids that exist. Type `x-inbox` is read from the inbox, each value a padded plaintext in base64. */

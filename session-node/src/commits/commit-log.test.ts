@@ -32,6 +32,8 @@ const handled = (options: { maxPendingBytes?: number; limits?: { bytes: number; 
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
+const lazy = { withinMs: 250, holds: false }
+
 describe('CommitLog', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
   afterEach(() => void vi.useRealTimers())
@@ -100,16 +102,16 @@ describe('CommitLog', () => {
     expect(posts).toHaveLength(1)
   })
 
-  it('lets lazy entries wait for company, for a quarter of a second', async () => {
+  it('lets entries wait for company that may, as long as they may', async () => {
     const { log, posts, post } = handled()
-    log.append({ events: [event(1)] }, { lazy: true })
+    log.append({ events: [event(1)] }, lazy)
     await turn()
     expect(posts).toHaveLength(0)
     expect(log.barrier).toBe(0)
     log.append({ events: [event(2)] })
     const first = await post(0)
     expect(digits(first.commit)).toEqual([1, 2])
-    log.append({ events: [event(3)] }, { lazy: true })
+    log.append({ events: [event(3)] }, lazy)
     first.answer()
     await turn()
     expect(posts).toHaveLength(1)
@@ -117,19 +119,76 @@ describe('CommitLog', () => {
     expect(digits((await post(1)).commit)).toEqual([3])
   })
 
-  it('writes lazy entries that came due while a commit was in flight', async () => {
+  it('writes what came due while a commit was in flight', async () => {
     const { log, post } = handled()
     log.append({ events: [event(1)] })
     const first = await post(0)
-    log.append({ events: [event(2)] }, { lazy: true })
+    log.append({ events: [event(2)] }, lazy)
     await vi.advanceTimersByTimeAsync(250)
     first.answer()
     expect(digits((await post(1)).commit)).toEqual([2])
   })
 
-  it('drains lazy entries at once', async () => {
+  it('goes by the entry that may wait least', async () => {
+    const { log, posts, post } = handled()
+    log.append({ events: [event(1)] }, lazy)
+    log.append({ events: [event(2)] }, { withinMs: 20 })
+    log.append({ events: [event(3)] }, { withinMs: 100 })
+    await vi.advanceTimersByTimeAsync(19)
+    expect(posts).toHaveLength(0)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(digits((await post(0)).commit)).toEqual([1, 2, 3])
+  })
+
+  it('counts what waits in the barrier, unless it holds nothing back', async () => {
     const { log, post } = handled()
-    log.append({ events: [event(1)] }, { lazy: true })
+    const waiting = log.append({ events: [event(1)] }, { withinMs: 20 })
+    log.append({ events: [event(2)] }, lazy)
+    expect(log.barrier).toBe(waiting)
+    const durable = vi.fn()
+    void log.durable(log.barrier).then(durable)
+    await vi.advanceTimersByTimeAsync(20)
+    const first = await post(0)
+    expect(durable).not.toHaveBeenCalled()
+    first.answer()
+    await turn()
+    expect(durable).toHaveBeenCalledOnce()
+  })
+
+  it('sends what waits with the first entry that does not, in order, and then nothing more', async () => {
+    const { log, posts, post } = handled()
+    log.append({ events: [event(1)] }, { withinMs: 20 })
+    const last = log.append({ events: [event(2)] })
+    const first = await post(0)
+    expect(digits(first.commit)).toEqual([1, 2])
+    first.answer()
+    await log.durable(last)
+    await vi.advanceTimersByTimeAsync(500)
+    expect(posts).toHaveLength(1)
+  })
+
+  it('lets wait what may when the commit in flight is answered', async () => {
+    const { log, posts, post } = handled()
+    log.append({ events: [event(1)] })
+    const first = await post(0)
+    log.append({ events: [event(2)] }, { withinMs: 20 })
+    first.answer()
+    await turn()
+    expect(posts).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(20)
+    expect(digits((await post(1)).commit)).toEqual([2])
+  })
+
+  it('has nothing to drain when nothing is pending', async () => {
+    const { log, posts } = handled()
+    await log.drain()
+    await turn()
+    expect(posts).toHaveLength(0)
+  })
+
+  it('drains what may wait at once', async () => {
+    const { log, post } = handled()
+    log.append({ events: [event(1)] }, lazy)
     const drained = log.drain()
     ;(await post(0)).answer()
     await drained

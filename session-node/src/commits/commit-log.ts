@@ -14,8 +14,14 @@ export interface CommitLogOptions {
   limits?: BatchLimits
 }
 
-/** how long a lazy entry waits for company */
-const LAZY_MS = 250
+export interface AppendOptions {
+  /** how long it may wait for company; what waits goes with the next commit in any case. 0: not at all */
+  withinMs?: number
+  /** whether what happens next, a frame above all, has to wait until it is durable */
+  holds?: boolean
+  /** nothing after it may share its commit */
+  seals?: boolean
+}
 
 /**
  * The one way to the orchestrator's database: an ordered log, written in groups. One commit is in flight; what is
@@ -28,15 +34,17 @@ export class CommitLog {
   readonly #queue: QueuedEntry[] = []
   readonly #waiters: { position: number; resolve: () => void }[] = []
   #position = 0
-  #strictPosition = 0
+  #barrier = 0
   #durable = 0
   #seq = 0
   #durableSeq = 0
   #pendingBytes = 0
   #overloaded = false
   #flushing = false
+  /** when the next commit has to be made, by the monotonic clock: 0 at once, infinity never */
+  #due = Number.POSITIVE_INFINITY
+  #dueTimer: NodeJS.Timeout | undefined
   #scheduled: NodeJS.Immediate | undefined
-  #lazyTimer: NodeJS.Timeout | undefined
   #dead = false
   #wake: (() => void) | undefined
   /** told when pending commits pass the bound, and when they are down again */
@@ -49,30 +57,23 @@ export class CommitLog {
   }
 
   /**
-   * Queues a write and returns its position. All writes of one turn of the event loop become one commit. A `lazy` one
-   * goes with the next commit, or after a moment; one that `seals` is the last of its commit.
+   * Queues a write and returns its position. All writes of one turn of the event loop become one commit, and so does
+   * what may wait (`withinMs`) with whatever is the first that may not.
    */
-  append(entry: Entry, { lazy = false, seals = false } = {}): number {
+  append(entry: Entry, { withinMs = 0, holds = true, seals = false }: AppendOptions = {}): number {
     const bytes = measure(entry)
     this.#position += 1
     this.#queue.push({ ...entry, position: this.#position, bytes, seals })
     this.#pendingBytes += bytes
-    if (lazy) {
-      this.#lazyTimer ??= setTimeout(() => {
-        this.#lazyTimer = undefined
-        this.#schedule()
-      }, LAZY_MS)
-    } else {
-      this.#strictPosition = this.#position
-      this.#schedule()
-    }
+    if (holds) this.#barrier = this.#position
+    this.#flushWithin(withinMs)
     if (!this.#overloaded && this.#pendingBytes > this.#options.maxPendingBytes) this.#setPressure(true)
     return this.#position
   }
 
-  /** the last entry that what happens next has to wait for; lazy entries hold nothing back */
+  /** the last entry that what happens next has to wait for */
   get barrier(): number {
-    return this.#strictPosition
+    return this.#barrier
   }
 
   get durablePosition(): number {
@@ -89,11 +90,9 @@ export class CommitLog {
     return new Promise((resolve) => this.#waiters.push({ position, resolve }))
   }
 
-  /** writes all there is, lazy entries too */
+  /** writes all there is, what may wait too */
   drain(): Promise<void> {
-    clearTimeout(this.#lazyTimer)
-    this.#lazyTimer = undefined
-    this.#schedule()
+    if (this.#queue.length > 0) this.#flushWithin(0)
     this.#wake?.()
     return this.durable(this.#position)
   }
@@ -104,6 +103,15 @@ export class CommitLog {
       pending_bytes: this.#pendingBytes,
       durable_seq: this.#durableSeq,
     }
+  }
+
+  #flushWithin(ms: number): void {
+    const due = ms === 0 ? 0 : performance.now() + ms
+    if (due >= this.#due) return
+    this.#due = due
+    clearTimeout(this.#dueTimer)
+    if (ms === 0) this.#schedule()
+    else this.#dueTimer = setTimeout(() => this.#flushWithin(0), ms)
   }
 
   #schedule(): void {
@@ -117,15 +125,12 @@ export class CommitLog {
   async #flush(): Promise<void> {
     this.#flushing = true
     try {
-      while (this.#queue.length > 0) {
-        clearTimeout(this.#lazyTimer)
-        this.#lazyTimer = undefined
+      while (this.#due === 0) {
         const batch = takeBatch(this.#queue, this.#limits)
+        if (this.#queue.length === 0) this.#due = Number.POSITIVE_INFINITY
         await this.#send(batch)
         const last = batch.at(-1)
         if (last) this.#settle(last.position, batch)
-        // what is left is lazy: it has its own timer
-        if (this.#strictPosition <= this.#durable && this.#lazyTimer) break
       }
     } catch (error) {
       this.#dead = true

@@ -8,17 +8,17 @@ const LID = /^\d{5,24}$/
 /** the JID without its device part; the empty string when it is none */
 export const bare = (jid: string | null | undefined): string => (jid ? jidNormalizedUser(jid) : '')
 
-/** An address as the contract has it, from one or two of a person's names. */
+/** An address as the contract has it, from one or two of a person's names, and from what else is known of him. */
 export const addressOf = (
   jid: string | null | undefined,
-  alternative: string | null | undefined,
-  identities: Pick<Identities, 'lidOf' | 'pnOf'>,
+  alternative?: string | null,
+  identities?: Pick<Identities, 'lidOf' | 'pnOf'>,
 ): Address => {
   const names = [userOf(jid), userOf(alternative)]
   const pn = names.find((name) => name?.kind === 'pn')?.user
   const lid = names.find((name) => name?.kind === 'lid')?.user
-  const knownPn = pn ?? (lid === undefined ? undefined : identities.pnOf(lid))
-  const knownLid = lid ?? (pn === undefined ? undefined : identities.lidOf(pn))
+  const knownPn = pn ?? (lid && identities?.pnOf(lid))
+  const knownLid = lid ?? (pn && identities?.lidOf(pn))
   return {
     jid: bare(jid),
     ...(knownPn === undefined ? {} : { pn: knownPn }),

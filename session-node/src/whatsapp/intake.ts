@@ -6,7 +6,7 @@ import {
   type WASocket,
 } from '@whiskeysockets/baileys'
 import { type NodeEventInput, nodeEvent } from '../../contract/index.ts'
-import type { CommitLog } from '../commits/commit-log.ts'
+import type { AppendOptions, CommitLog } from '../commits/commit-log.ts'
 import type { Logger } from '../logger.ts'
 import type { Acknowledgements } from './acknowledgements.ts'
 import type { Credentials } from './credentials.ts'
@@ -17,6 +17,16 @@ import type { MessageOrder } from './message-order.ts'
 import { messageReportOf } from './message-report.ts'
 import { receiptReportOf } from './receipt-report.ts'
 import { messageKeyOf } from './signal-repository.ts'
+
+/** nobody waits for these: they go with what comes next, or after a moment */
+const AT_LEISURE: AppendOptions = { withinMs: 250, holds: false }
+
+/**
+ * What acknowledges a receipt to WhatsApp must not leave before the receipt is durable, and frames leave in order: so
+ * long at most a receipt keeps back a query that writes nothing. A session that sends has its next ratchet earlier,
+ * on a busy machine too, and both are one commit.
+ */
+const RECEIPT: AppendOptions = { withinMs: 100 }
 
 export interface IntakeOptions {
   credentials: Credentials
@@ -72,7 +82,7 @@ export class Intake {
   }
 
   #settle(hashes: string[]): void {
-    if (hashes.length > 0) this.#append({ type: 'settled', hashes }, { lazy: true })
+    if (hashes.length > 0) this.#append({ type: 'settled', hashes }, AT_LEISURE)
   }
 
   #history(history: BaileysEventMap['messaging-history.set']): void {
@@ -87,7 +97,7 @@ export class Intake {
     const { credentials, identities } = this.#options
     const me = credentials.me
     const report = me && receiptReportOf(node, { me, identities })
-    if (report) this.#append(report)
+    if (report) this.#append(report, RECEIPT)
   }
 
   #ack(node: BinaryNode): void {
@@ -95,11 +105,11 @@ export class Intake {
     if (!ack) return
     const { id, timestamp, error } = ack
     // who asked for the send has the answer already; the log needs it for repeats
-    this.#append({ type: 'ack', id, timestamp, ...(error === undefined ? {} : { error }) }, { lazy: true })
+    this.#append({ type: 'ack', id, timestamp, ...(error === undefined ? {} : { error }) }, AT_LEISURE)
   }
 
   /** what does not fit the contract would be refused, and everything after it with it */
-  #append(event: NodeEventInput, options?: { lazy: boolean }): void {
+  #append(event: NodeEventInput, options?: AppendOptions): void {
     const checked = nodeEvent.safeParse(event)
     if (checked.success) {
       this.#options.log.append({ events: [event] }, options)

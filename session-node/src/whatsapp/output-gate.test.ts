@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { CommitLog } from '../commits/commit-log.ts'
 import { createLogger } from '../logger.ts'
 import { holdUntilDurable } from './output-gate.ts'
@@ -91,12 +91,48 @@ describe('holdUntilDurable', () => {
     expect(wire).toEqual(['first', 'second'])
   })
 
-  it('is not held by lazy entries', async () => {
-    log.append({ events: [{ type: 'ack', id: 'x', timestamp: 1 }] }, { lazy: true })
+  it('is not held by entries that hold nothing back', async () => {
+    log.append({ events: [{ type: 'ack', id: 'x', timestamp: 1 }] }, { withinMs: 250, holds: false })
     socket.send(bytes('ping'))
     await turn()
     await turn()
     expect(wire).toEqual(['ping'])
+  })
+
+  describe('behind an entry that waits for company', () => {
+    beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
+    afterEach(() => void vi.useRealTimers())
+
+    const receipt = () => log.append({ events: [{ type: 'ack', id: 'x', timestamp: 1 }] }, { withinMs: 20 })
+
+    it('lets a frame go when that is durable, and asks for it in time', async () => {
+      receipt()
+      socket.send(bytes('receipt is acknowledged'))
+      await turn()
+      await vi.advanceTimersByTimeAsync(19)
+      await turn()
+      expect(answers).toHaveLength(0)
+      await vi.advanceTimersByTimeAsync(1)
+      await turn()
+      expect(wire).toEqual([])
+      answers[0]?.()
+      await turn()
+      expect(wire).toEqual(['receipt is acknowledged'])
+    })
+
+    it('lets all go with one commit as soon as something is written that does not wait', async () => {
+      receipt()
+      socket.send(bytes('receipt is acknowledged'))
+      await turn()
+      socket.send(bytes('message'), () => void Promise.resolve().then(() => write()))
+      await turn()
+      await turn()
+      expect(answers).toHaveLength(1)
+      expect(wire).toEqual([])
+      answers[0]?.()
+      await turn()
+      expect(wire).toEqual(['receipt is acknowledged', 'message'])
+    })
   })
 
   it('drops what waits when the socket has closed, and lets the socket refuse what comes after', async () => {

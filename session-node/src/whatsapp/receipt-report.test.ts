@@ -49,3 +49,14 @@ it('lists all messages, and who read them in a group', () => {
 it('does not count our own other devices', () => {
   expect(receiptReportOf(receipt({ from: '1000000001:2@lid', type: 'read' }), context)).toBeUndefined()
 })
+
+it('tells who is who once', () => {
+  const identities = new Identities()
+  const report = () => receiptReportOf(receipt({ sender_lid: '1000000002@lid' }), { me, identities })
+  const jid = '34600000002@s.whatsapp.net'
+  expect(report()?.chat).toEqual({ jid, pn: '34600000002', lid: '1000000002' })
+  expect(report()?.chat).toEqual({ jid })
+  identities.clear()
+  identities.learn('34600000002', '1000000002')
+  expect(report()?.chat).toEqual({ jid })
+})

@@ -12,17 +12,22 @@ const statuses = new Map<string, ReceiptReportInput['status']>([
   ['played', 'played'],
 ])
 
-/** Ticks, from the stanza itself: Baileys merges and drops the events that it makes of it. */
+/**
+ * Ticks, from the stanza itself: Baileys merges and drops the events that it makes of it. A second name of the chat is
+ * told once: the orchestrator would have to look it up each time.
+ */
 export const receiptReportOf = (
   { attrs, content }: BinaryNode,
-  { me, identities }: { me: Address; identities: Pick<Identities, 'lidOf' | 'pnOf'> },
+  { me, identities }: { me: Address; identities: Pick<Identities, 'learn'> },
 ): ReceiptReportInput | undefined => {
   const status = statuses.get(attrs.type ?? '')
   if (!status || !attrs.from || !attrs.id) return undefined
-  const reader = attrs.participant ? addressOf(attrs.participant, undefined, identities) : undefined
-  const chat = addressOf(attrs.from, attrs.sender_pn ?? attrs.sender_lid, identities)
   // our own other devices read as well, which is no tick
   if (isMe(bare(attrs.participant ?? attrs.from), me)) return undefined
+  const reader = attrs.participant ? addressOf(attrs.participant) : undefined
+  const said = addressOf(attrs.from, attrs.sender_pn ?? attrs.sender_lid)
+  const { jid, pn, lid } = said
+  const chat = pn !== undefined && lid !== undefined && !identities.learn(pn, lid) ? { jid } : said
   const time = Number(attrs.t)
   return {
     type: 'receipt',

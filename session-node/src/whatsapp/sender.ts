@@ -1,6 +1,6 @@
 import { proto, type WASocket } from '@whiskeysockets/baileys'
 import type { Address, SendCommand, SendResult } from '../../contract/index.ts'
-import type { CommitLog } from '../commits/commit-log.ts'
+import type { AppendOptions, CommitLog } from '../commits/commit-log.ts'
 import { NodeError } from '../errors.ts'
 import type { Acknowledgement, Acknowledgements } from './acknowledgements.ts'
 import { outgoingMessage } from './outgoing-message.ts'
@@ -15,7 +15,7 @@ export interface Line {
 
 export interface SenderOptions {
   line: () => Line | undefined
-  log: Pick<CommitLog, 'append' | 'overloaded'>
+  log: Pick<CommitLog, 'append' | 'drain' | 'overloaded'>
   acknowledgements: Acknowledgements
   recipients: Recipients
   /** a send was not acknowledged in time on a line that seems open */
@@ -88,14 +88,15 @@ export class Sender {
     ownJid: string,
   ): Promise<{ recipient: Address; ack: Acknowledgement }> {
     const { log, recipients, acknowledgements } = this.#options
+    // a query leaves after what waits for company in the log
+    if (command.resolve) void log.drain()
     const recipient = command.resolve
       ? await recipients.resolve(socket, command.to)
       : recipients.complete(command.to)
     const message = await outgoingMessage(command, recipient.jid, ownJid)
-    // lazy: the ratchet's write follows at once, and the bytes wait for that one
     log.append(
       { events: [{ type: 'prepared', id: command.id, raw: encode(message) }] },
-      { lazy: isPerson(recipient) },
+      isPerson(recipient) ? WITH_ITS_RATCHET : {},
     )
     const ack = acknowledgements.expect(command.id)
     await socket.relayMessage(recipient.jid, message, { messageId: command.id })
@@ -124,6 +125,9 @@ export class Sender {
 
 const encode = (message: proto.IMessage) =>
   Buffer.from(proto.Message.encode(message).finish()).toString('base64')
+
+/** the ratchet's write follows at once, and the bytes wait for that one */
+const WITH_ITS_RATCHET: AppendOptions = { withinMs: 250, holds: false }
 
 /** only Signal sessions write a ratchet with every message */
 const isPerson = ({ jid }: Address) => jid.endsWith('@s.whatsapp.net') || jid.endsWith('@lid')
