@@ -78,6 +78,9 @@ test('only a failed message is sent again: under its id, or a new one when Whats
   expect(again).toMatchObject({ status: 'pending', error: null, failed_at: null })
   expect(again.wa_id).not.toBe(refused.wa_id)
   expect((await changes.retry(one.tenantId, unknown.id)).wa_id).toBe(unknown.wa_id)
+  // Refused at a second try, it may have been taken at the first.
+  await fail(one, unknown.wa_id, { ...sendError('reachout_timelock', 463), outcome_unknown: true })
+  expect((await changes.retry(one.tenantId, unknown.id)).wa_id).toBe(unknown.wa_id)
   const rows = await database.prisma.message.findMany({
     where: { accountId: one.accountId },
     orderBy: { id: 'asc' },

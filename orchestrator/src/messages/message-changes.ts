@@ -13,7 +13,7 @@ export interface MessageChanges {
   cancel(tenantId: string, messageId: string): Promise<Message>
   /**
    * Sends a failed message again: one that was given up at its old place in the lane, another as the last. It keeps its WhatsApp id, so that a person cannot see it twice;
-   * unless WhatsApp refused it, since the refused id would be answered with the same refusal.
+   * unless WhatsApp refused its only try, since the refused id would be answered with the same refusal.
    * Throws `message_not_found` and `message_not_retryable`.
    */
   retry(tenantId: string, messageId: string): Promise<Message>
@@ -77,7 +77,7 @@ async function reopenMessage(tx: PoolClient, row: MessageRow): Promise<MessageRo
   if (row.direction !== 'outbound' || row.status !== 'failed') {
     throw new PalomarError('message_not_retryable', `it is ${row.status}`)
   }
-  const waId = row.error?.permanent ? newWaId() : row.waId
+  const waId = row.error?.permanent && !row.error.outcome_unknown ? newWaId() : row.waId
   await reopen(tx, [row.id, waId])
   return { ...row, status: 'pending', error: null, failedAt: null, waId }
 }
