@@ -10,6 +10,7 @@ export const eventTypes = [
   'message.delivered',
   'message.read',
   'message.failed',
+  'message.cancelled',
   'message.ack',
 ] as const
 export type EventType = (typeof eventTypes)[number]
