@@ -25,7 +25,7 @@ export interface NewEvent {
 
 /** As it is broadcast over WebSocket. */
 export interface StoredEvent {
-  /** decimal; grows within a tenant */
+  /** decimal; taken when written: concurrent commits may become visible out of its order (docs/decisions.md) */
   id: string
   type: EventType
   tenant_id: string
