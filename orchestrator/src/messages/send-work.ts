@@ -57,8 +57,8 @@ const doubt = prepared(
 
 /**
  * To be called before a try of a message whose bytes may have left before: from now on a refusal, whoever tells of it
- * first, leaves it open that WhatsApp took the earlier one. An earlier try that WhatsApp refused for a while counts too;
- * the one thing it costs is that the failure gives way to a proof that will not come.
+ * first, leaves it open that WhatsApp took the earlier one. A try that WhatsApp refused for a while counts as well,
+ * since how it ended is not stored: then the failure waits for a proof that will not come.
  */
 export async function rememberEarlierTry(db: Queryable, messageId: string): Promise<void> {
   await doubt(db, [messageId, JSON.stringify(sendError('outcome_unknown'))])
