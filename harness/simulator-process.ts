@@ -3,6 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import type { Arrival, Person } from '../simulator/src/people.ts'
+import type { Simulator, SimulatorOptions } from '../simulator/src/simulator.ts'
+import type { Addressing } from '../simulator/src/types.ts'
 
 export interface SimulatorProcess {
   /** where a client on this machine connects; a container needs the host's name on its network instead */
@@ -14,104 +17,37 @@ export interface SimulatorProcess {
   stop(): Promise<void>
 }
 
-export interface DeviceReport {
-  jid: string
-  lid: string
-  connected: boolean
-  connects: number
-  disconnects: number
-  offline_queue: number
-  prekeys: number
-}
-
-export interface CountersReport {
-  connections: number
-  logins: number
-  pairings: number
-  violations: string[]
-  retries: number
-  repeats: number
-  devices: DeviceReport[]
-  [counter: string]: unknown
-}
-
-export interface Arrival {
-  id: string
-  from: string
-  chat: string
-  type: string
-  text?: string
-  at: number
-  times: number
-  /** how often the contact asked for it again before it could read it */
-  asked: number
-}
-
+/** a contact as its making tells of it */
+export type Contact = Person
+export type { Arrival }
 /** A message that a contact wrote; times are ms since the epoch, of the first ack or receipt of their kind. */
-export interface ContactSent {
-  id: string
-  to: string
-  at: number
-  acked?: number
-  delivered?: number
-  read?: number
-  /** resends that its reader asked for */
-  resends: number
-  /** a fault kept a copy of it from leaving, so that it may have come after later ones */
-  dropped: boolean
-}
+export type ContactSent = Result<'sent'>[number]
 
-export interface Contact {
-  phone: string
-  jid: string
-  lid: string
-}
-
-export interface ContactBehaviour {
-  receipts?: boolean
-  reads?: boolean | number
-  types?: boolean
-  answers?: false | { text?: string; delayMs?: number }
-}
+type Asked = Omit<Simulator, 'waUrl' | 'adminUrl' | 'rootKey' | 'close'>
+type Body<M extends keyof Asked> = Parameters<Asked[M]>[0]
+type Result<M extends keyof Asked> = Awaited<ReturnType<Asked[M]>>
+/** the simulator's own method, over HTTP */
+type Call<M extends keyof Asked> = (body: Body<M>) => Promise<Result<M>>
 
 /** The admin API; every call throws with the simulator's own words when it refuses. */
 export interface SimulatorAdmin {
-  scanQr(body: {
-    qr: string
-    phone?: string
-    name?: string
-  }): Promise<{ jid: string; lid: string; phone: string }>
-  enterPairingCode(body: {
-    phone: string
-    code: string
-    name?: string
-  }): Promise<{ jid: string; lid: string }>
-  addContact(body: { phone?: string; name?: string; behaviour?: ContactBehaviour }): Promise<Contact>
-  contactSend(body: {
-    phone: string
-    to: string
-    text: string
-    count?: number
-    rate_per_second?: number
-  }): Promise<{ ids: string[] }>
+  scanQr: Call<'scanQr'>
+  enterPairingCode: Call<'enterPairingCode'>
+  addContact: Call<'addContact'>
+  contactSend: Call<'contactSend'>
   loseSessions(phone: string): Promise<unknown>
-  phoneSend(body: { phone: string; to: string; text: string; count?: number }): Promise<{ ids: string[] }>
-  createGroup(body: { owner: string; members: string[]; subject?: string }): Promise<{ jid: string }>
-  received(phone: string): Promise<Arrival[]>
-  sent(phone: string): Promise<ContactSent[]>
-  unreadable(phone: string): Promise<{ id: string; reason: string }[]>
-  counters(): Promise<CountersReport>
+  phoneSend: Call<'phoneSend'>
+  createGroup: Call<'createGroup'>
+  received(phone: string): Promise<Result<'received'>>
+  sent(phone: string): Promise<Result<'sent'>>
+  unreadable(phone: string): Promise<Result<'unreadable'>>
+  counters(): Promise<Result<'counters'>>
   unlink(jid: string): Promise<unknown>
-  drop(jid: string, how?: 'tcp_reset' | 'close' | 'half_open' | 'mid_frame'): Promise<unknown>
-  closeWith(body: {
-    jid: string
-    code: number
-    expire?: number
-    how?: 'stream_error' | 'failure'
-  }): Promise<unknown>
-  refuseLogins(body: { jid: string; code: number; times: number }): Promise<unknown>
-  setFaults(body: Record<string, unknown>): Promise<unknown>
-  setAddressing(mode: 'pn' | 'lid'): Promise<unknown>
+  drop(jid: string, how?: Body<'drop'>['how']): Promise<unknown>
+  closeWith(body: Body<'closeWith'>): Promise<unknown>
+  refuseLogins(body: Body<'refuseLogins'>): Promise<unknown>
+  setFaults(body: Body<'setFaults'>): Promise<unknown>
+  setAddressing(mode: Addressing): Promise<unknown>
 }
 
 export function simulatorAdmin(adminUrl: string): SimulatorAdmin {
@@ -146,12 +82,7 @@ export function simulatorAdmin(adminUrl: string): SimulatorAdmin {
   }
 }
 
-export interface SimulatorProcessOptions {
-  host?: string
-  port?: number
-  seed?: number
-  addressing?: 'pn' | 'lid'
-}
+export type SimulatorProcessOptions = Omit<SimulatorOptions, 'historyOnFirstLogin'>
 
 /** Starts it and waits for its first line. Throws with what it said when it ends before. */
 export async function startSimulatorProcess(

@@ -173,18 +173,49 @@ describe('the API, with one paired account', () => {
     const send_at = new Date(Date.now() + 3_600_000).toISOString()
     const { message } = await api().ok<{ message: Message }>(
       'POST',
-      '/api/messages',
+      '/api/messages?async=true',
       text('later', { send_at }),
     )
     expect(message.status).toBe('pending')
     await api().ok('POST', '/api/messages', text('now'))
     const cancelled = await api().ok<Message>('POST', `/api/messages/${message.id}/cancel`)
     expect(cancelled.status).toBe('cancelled')
+    const told = await running.events.waitFor(
+      'the end',
+      ({ type, data }) => type === 'message.ack' && data.message_id === message.id,
+    )
+    expect(told.data).toMatchObject({ status: 'cancelled', correlation_id: message.correlation_id })
     expect(await api().request('POST', `/api/messages/${message.id}/cancel`)).toMatchObject({
       status: 409,
       body: { code: 'message_not_cancellable' },
     })
     expect(await arrived()).not.toContain('later')
+  })
+
+  test('who waits for a message that is cancelled meanwhile is told so', async () => {
+    const { id } = await api().ok<{ id: string }>('POST', '/api/accounts', { name: 'not paired' })
+    const waits = api().request('POST', '/api/messages?queue=true', text('never', { account_id: id }))
+    const waiting = await until(
+      'the message',
+      () =>
+        api().request<{ data?: Message[] }>(
+          'GET',
+          `/api/conversations/${contact.phone}/messages?account_id=${id}`,
+        ),
+      ({ body }) => body.data?.length === 1,
+    )
+    const message = waiting.body.data?.[0]
+    // A try may just be finding out that the session is not connected.
+    await until(
+      'the cancellation',
+      () => api().request('POST', `/api/messages/${message?.id}/cancel`),
+      ({ status }) => status === 200,
+    )
+    expect(await waits).toMatchObject({
+      status: 409,
+      body: { code: 'message_cancelled', message_id: message?.id },
+    })
+    expect((await api().request('DELETE', `/api/accounts/${id}`)).status).toBe(204)
   })
 
   test('a reply quotes what it answers', async () => {

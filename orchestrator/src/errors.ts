@@ -17,6 +17,7 @@ export const errorTable = {
   session_not_connected: { status: 409, title: 'The session is not connected to WhatsApp' },
   session_stopped: { status: 409, title: 'The session is stopped' },
   session_already_paired: { status: 409, title: 'The session is paired already' },
+  message_cancelled: { status: 409, title: 'The message was cancelled before it was sent' },
   message_not_cancellable: { status: 409, title: 'The message can no longer be cancelled' },
   message_not_retryable: { status: 409, title: 'Only a failed message can be retried' },
   idempotency_in_progress: {

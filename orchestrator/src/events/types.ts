@@ -10,6 +10,7 @@ export const eventTypes = [
   'message.delivered',
   'message.read',
   'message.failed',
+  'message.cancelled',
   'message.ack',
 ] as const
 export type EventType = (typeof eventTypes)[number]
@@ -24,7 +25,7 @@ export interface NewEvent {
 
 /** As it is broadcast over WebSocket. */
 export interface StoredEvent {
-  /** decimal; grows within a tenant */
+  /** decimal; taken when written: concurrent commits may become visible out of its order (docs/decisions.md) */
   id: string
   type: EventType
   tenant_id: string

@@ -1,5 +1,5 @@
 /** Sending, from the accepted message to its end, against a small node that fails as it is told (contract-node.ts). */
-import { commitRequest } from '@palomar/session-node/contract'
+import { commitRequest, type NodeEvent } from '@palomar/session-node/contract'
 import { v7 as uuidv7 } from 'uuid'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { type Answer, acknowledged, type ContractNode, startContractNode } from '../../test/contract-node.ts'
@@ -252,6 +252,61 @@ test.each([
     expect(typesOf(first)).toEqual(['message.failed'])
   },
 )
+
+const report = (one: Account, seq: number, ...events: NodeEvent[]) =>
+  ingest.applyCommit(one.sessionId, { generation: 1, seq, keys: [], inbox: [], events })
+const prepared = (id: string) => ({ type: 'prepared' as const, id, raw: 'cHJvdG8=' })
+const refusal = (id: string) => ({ type: 'ack' as const, id, timestamp: 1_700_000_000, error: 463 })
+
+test.each([
+  ['the node’s answer', false],
+  ['the node’s commit', true],
+])(
+  'refused after a try whose end is unknown, as told by %s: failed, until a receipt comes',
+  async (_by, commits) => {
+    const one = await account()
+    one.node.answer = async ({ id }) => {
+      if (one.node.commands.length === 1) {
+        await report(one, 1, prepared(id))
+        return { error: 'ack_timeout' }
+      }
+      const { status, error } = await readMessage(database.pool, one.tenantId, message.id)
+      expect({ status, error }).toEqual({ status: 'pending', error: null })
+      if (commits) await report(one, 2, prepared(id), refusal(id))
+      return { error: 'rejected', wa_code: 463 }
+    }
+    const message = await accept(one)
+    expect(await end(one, message)).toMatchObject({
+      status: 'failed',
+      error: { code: 'reachout_timelock', permanent: true, outcome_unknown: true },
+    })
+    const chat = { jid: '491700000001@s.whatsapp.net', pn: '491700000001' }
+    const receipt = { type: 'receipt' as const, ids: [message.wa_id], status: 'delivered' as const, chat }
+    await report(one, commits ? 3 : 2, { ...receipt, timestamp: 1_700_000_009 })
+    expect(await readMessage(database.pool, one.tenantId, message.id)).toMatchObject({
+      status: 'delivered',
+      error: null,
+      failed_at: null,
+    })
+    expect(typesOf(message)).toEqual(['message.failed', 'message.sent', 'message.delivered'])
+  },
+)
+
+test('a refusal is final where no earlier try let bytes out, or there was none', async () => {
+  const one = await account()
+  one.node.answer = inTurn({ error: 'internal' }, { error: 'rejected', wa_code: 463 })
+  const early = await end(one, await accept(one))
+  one.node.answer = async ({ id }) => {
+    await report(one, 1, prepared(id))
+    await report(one, 2, refusal(id))
+    return { error: 'rejected', wa_code: 463 }
+  }
+  const first = await end(one, await accept(one))
+  for (const { status, error } of [early, first]) {
+    expect(status).toBe('failed')
+    expect(error).not.toHaveProperty('outcome_unknown')
+  }
+})
 
 test('not connected: the lane stands still without counting a try, and goes on when the session is active', async () => {
   const one = await account('reconnecting')

@@ -28,7 +28,7 @@ import { keepRecipient } from './resolved-recipient.ts'
 import { sendError } from './send-errors.ts'
 import { sendJob } from './send-job.ts'
 import { judge, type Verdict } from './send-verdict.ts'
-import { commandOf, readSendWork, type SendWork } from './send-work.ts'
+import { commandOf, readSendWork, rememberEarlierTry, type SendWork } from './send-work.ts'
 import { createSentNews } from './sent-news.ts'
 import type { StatusChange } from './status.ts'
 import { decideFacts, storeDecision, writeFacts } from './status-writer.ts'
@@ -72,6 +72,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (work?.status !== 'pending') return { result: 'done', paceMs: 0 }
     const { nodeId, nodeAddress, sessionId } = work
     if (work.sessionState !== 'active' || !nodeId || !nodeAddress) return standStill(job, attempt, work)
+    if (work.raw) await rememberEarlierTry(database.pool, message_id)
     const end = metrics.sendDuration.startTimer()
     const news = sentNews.listen(message_id)
     let answer: SendResult

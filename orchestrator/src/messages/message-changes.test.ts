@@ -2,25 +2,32 @@ import { v7 as uuidv7 } from 'uuid'
 import { expect, test } from 'vitest'
 import { createTestDatabase } from '../../test/database.ts'
 import { createSession, type SessionFixture } from '../../test/session-fixture.ts'
+import { createFanOut } from '../events/fan-out.ts'
+import type { StoredEvent } from '../events/types.ts'
 import { claim, finish } from '../lanes/claims.ts'
+import { createLogger } from '../logger.ts'
 import { createAcceptor } from './accept-message.ts'
 import { deadLetterPage, listDeadLetters, redriveDeadLetter } from './dead-letters.ts'
 import { createMessageChanges } from './message-changes.ts'
 import { messageInput } from './message-input.ts'
 import { readMessage } from './message-queries.ts'
+import type { Message } from './message-schemas.ts'
 import { sendError } from './send-errors.ts'
 import type { MessageError } from './status.ts'
 import { writeFacts } from './status-writer.ts'
+import { createEndWaiter } from './wait-for-end.ts'
 
 const database = await createTestDatabase()
 const wake = () => undefined
 const acceptor = createAcceptor({ database, wake })
-const changes = createMessageChanges({ database, wake })
+const published: StoredEvent[] = []
+const publish = (events: StoredEvent[]) => void published.push(...events)
+const changes = createMessageChanges({ database, wake, publish })
 
-async function accept({ tenantId, accountId }: SessionFixture, body = 'hi') {
+async function accept({ tenantId, accountId }: SessionFixture, body = 'hi', async = false) {
   const to = '491700000001'
   const input = messageInput.parse({ account_id: accountId, to, type: 'text', text: { body } })
-  const accepted = await acceptor.accept(tenantId, input, { async: false, queue: true })
+  const accepted = await acceptor.accept(tenantId, input, { async, queue: true })
   if (!('message' in accepted)) throw new Error('no message')
   return accepted.message
 }
@@ -54,6 +61,42 @@ test('a message that waits can be cancelled, once, and its job goes with it', as
   await expect(changes.cancel(uuidv7(), message.id)).rejects.toMatchObject({ code: 'message_not_found' })
 })
 
+test('a cancellation is told, once it is durable; of an asynchronous message by its correlation id too', async () => {
+  const one = await createSession(database)
+  const [sync, async] = [await accept(one), await accept(one, 'hi', true)]
+  for (const { id } of [sync, async]) {
+    const message = await changes.cancel(one.tenantId, id)
+    expect(published.find(({ data }) => (data.message as Message | undefined)?.id === id)).toMatchObject({
+      type: 'message.cancelled',
+      data: { message },
+    })
+  }
+  const { correlation_id, id, wa_id } = async
+  expect(published.filter(({ data }) => data.correlation_id)).toMatchObject([
+    {
+      type: 'message.ack',
+      data: { correlation_id, message_id: id, wa_id, status: 'cancelled', error: null },
+    },
+  ])
+  const { rows } = await database.pool.query('select id, type from event where account_id = $1 order by id', [
+    one.accountId,
+  ])
+  const own = published.filter(({ account_id }) => account_id === one.accountId)
+  expect(rows).toEqual(own.map((event) => ({ id: event.id, type: event.type })))
+  expect(rows).toHaveLength(3)
+})
+
+test('who waits for the end of a send is told that it was cancelled', async () => {
+  const one = await createSession(database)
+  const fanOut = createFanOut(createLogger('error', true))
+  const ends = createEndWaiter({ db: database.pool, fanOut })
+  const { id } = await accept(one)
+  const end = ends.waitForEnd(one.tenantId, id, 60_000)
+  await createMessageChanges({ database, wake, publish: fanOut.publish }).cancel(one.tenantId, id)
+  expect(await end).toMatchObject({ id, status: 'cancelled' })
+  ends.close()
+})
+
 test('a message that is just being sent cannot be cancelled; the one behind it can', async () => {
   const one = await createSession(database)
   const [first, second] = [await accept(one), await accept(one)]
@@ -77,6 +120,9 @@ test('only a failed message is sent again: under its id, or a new one when Whats
   const again = await changes.retry(one.tenantId, refused.id)
   expect(again).toMatchObject({ status: 'pending', error: null, failed_at: null })
   expect(again.wa_id).not.toBe(refused.wa_id)
+  expect((await changes.retry(one.tenantId, unknown.id)).wa_id).toBe(unknown.wa_id)
+  // Refused at a second try, it may have been taken at the first.
+  await fail(one, unknown.wa_id, { ...sendError('reachout_timelock', 463), outcome_unknown: true })
   expect((await changes.retry(one.tenantId, unknown.id)).wa_id).toBe(unknown.wa_id)
   const rows = await database.prisma.message.findMany({
     where: { accountId: one.accountId },

@@ -2,7 +2,10 @@
 import type { PoolClient } from 'pg'
 import { type Database, prepared } from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
+import { appendEvents } from '../events/event-log.ts'
+import type { StoredEvent } from '../events/types.ts'
 import { cancel, redrive } from '../lanes/lane-control.ts'
+import { cancelledEvents } from './message-events.ts'
 import type { Message } from './message-schemas.ts'
 import { type MessageRow, messageColumns, messageTables, viewMessage } from './message-view.ts'
 import { newWaId } from './outbound-rows.ts'
@@ -13,7 +16,7 @@ export interface MessageChanges {
   cancel(tenantId: string, messageId: string): Promise<Message>
   /**
    * Sends a failed message again: one that was given up at its old place in the lane, another as the last. It keeps its WhatsApp id, so that a person cannot see it twice;
-   * unless WhatsApp refused it, since the refused id would be answered with the same refusal.
+   * unless WhatsApp refused its only try, since the refused id would be answered with the same refusal.
    * Throws `message_not_found` and `message_not_retryable`.
    */
   retry(tenantId: string, messageId: string): Promise<Message>
@@ -39,13 +42,15 @@ const reopen = prepared(
 export function createMessageChanges({
   database,
   wake,
+  publish,
 }: {
   database: Database
   wake: () => void
+  publish: (events: StoredEvent[]) => void
 }): MessageChanges {
   return {
-    cancel: (tenantId, messageId) =>
-      database.transaction(async (tx) => {
+    async cancel(tenantId, messageId) {
+      const { message, events } = await database.transaction(async (tx) => {
         const row = await lockMessage(tx, tenantId, messageId)
         if (row.status !== 'pending') throw new PalomarError('message_not_cancellable', `it is ${row.status}`)
         const [job] = await jobOf(tx, [laneOf(row.accountId), ['pending', 'scheduled'], messageId])
@@ -53,8 +58,13 @@ export function createMessageChanges({
           throw new PalomarError('message_not_cancellable', 'it is just being sent')
         }
         await markCancelled(tx, [messageId])
-        return viewMessage({ ...row, status: 'cancelled' })
-      }),
+        const cancelled = { ...row, status: 'cancelled' as const }
+        const events = await appendEvents(tx, cancelledEvents(cancelled))
+        return { message: viewMessage(cancelled), events }
+      })
+      publish(events)
+      return message
+    },
 
     async retry(tenantId, messageId) {
       const message = await database.transaction(async (tx) => {
@@ -77,7 +87,7 @@ async function reopenMessage(tx: PoolClient, row: MessageRow): Promise<MessageRo
   if (row.direction !== 'outbound' || row.status !== 'failed') {
     throw new PalomarError('message_not_retryable', `it is ${row.status}`)
   }
-  const waId = row.error?.permanent ? newWaId() : row.waId
+  const waId = row.error?.permanent && !row.error.outcome_unknown ? newWaId() : row.waId
   await reopen(tx, [row.id, waId])
   return { ...row, status: 'pending', error: null, failedAt: null, waId }
 }

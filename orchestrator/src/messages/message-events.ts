@@ -19,14 +19,18 @@ export function statusEvents(before: MessageStatus, row: MessageRow): NewEvent[]
   })
 }
 
-function ackEvents(row: MessageRow, status: 'sent' | 'failed'): NewEvent[] {
+export function cancelledEvents(row: MessageRow): NewEvent[] {
+  return [messageEvent('message.cancelled', row), ...ackEvents(row, 'cancelled')]
+}
+
+function ackEvents(row: MessageRow, status: 'sent' | 'failed' | 'cancelled'): NewEvent[] {
   if (!row.correlationId) return []
   const data = {
     correlation_id: row.correlationId,
     message_id: row.id,
     wa_id: row.waId,
     status,
-    error: row.error,
+    error: status === 'failed' ? row.error : null,
   }
   return [{ tenantId: row.tenantId, accountId: row.accountId, type: 'message.ack', data }]
 }

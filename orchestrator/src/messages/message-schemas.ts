@@ -20,7 +20,10 @@ export const messageError = z.object({
   title: z.string(),
   wa_code: z.number().int().optional().meta({ description: "WhatsApp's own code" }),
   permanent: z.boolean().meta({ description: 'false: the same message may get through later' }),
-  outcome_unknown: z.boolean().optional().meta({ description: 'no answer came: it may have been sent' }),
+  outcome_unknown: z
+    .boolean()
+    .optional()
+    .meta({ description: 'a try had no answer: it may have been sent, and a receipt would clear the error' }),
 })
 
 export const messageSchema = z

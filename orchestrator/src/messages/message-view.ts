@@ -61,7 +61,8 @@ export function viewMessage(row: MessageRow): Message {
     context: row.context,
     metadata: row.metadata,
     status: row.status,
-    error: row.error,
+    // Until it has failed, the row's is a note of an earlier try.
+    error: row.status === 'failed' ? row.error : null,
     correlation_id: row.correlationId,
     timestamp: row.timestamp.toISOString(),
     created_at: row.createdAt.toISOString(),

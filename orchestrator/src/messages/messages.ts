@@ -2,6 +2,7 @@
 import type { Config } from '../config.ts'
 import type { Database } from '../db/database.ts'
 import type { FanOut } from '../events/fan-out.ts'
+import type { StoredEvent } from '../events/types.ts'
 import { purgeLaneJobs, readLanePause } from '../lanes/lane-control.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
@@ -35,7 +36,7 @@ const SLACK_MS = 10_000
 const KEPT_JOBS_MS = 24 * 3_600_000
 
 export function createMessages(options: MessagesOptions) {
-  const { database, fanOut, config } = options
+  const { database, fanOut, config, metrics } = options
   const worker = createSendWorker({ ...options, breaker: createCircuitBreaker(), paceMs: config.paceMs })
   const { wake } = worker
   const { accept, acceptMany } = createAcceptor({
@@ -43,7 +44,11 @@ export function createMessages(options: MessagesOptions) {
     wake,
     abandonedAfterMs: config.waitMs + SLACK_MS,
   })
-  const { cancel, retry } = createMessageChanges({ database, wake })
+  const publish = (events: StoredEvent[]) => {
+    for (const { type } of events) metrics.messages.inc({ event: type })
+    fanOut.publish(events)
+  }
+  const { cancel, retry } = createMessageChanges({ database, wake, publish })
   const waiter = createEndWaiter({ db: database.pool, fanOut })
   // A session that is connected again goes on with what waited for it.
   const unsubscribe = fanOut.subscribe((events) => {

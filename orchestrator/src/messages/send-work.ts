@@ -2,6 +2,7 @@
 import { type Content, type SendCommandInput, textContent } from '@palomar/session-node/contract'
 import { prepared, type Queryable } from '../db/database.ts'
 import type { SessionState } from '../sessions/state-table.ts'
+import { sendError } from './send-errors.ts'
 import type { MessageStatus } from './status.ts'
 
 export interface SendWork {
@@ -11,6 +12,7 @@ export interface SendWork {
   waId: string
   status: MessageStatus
   content: Content
+  /** the protobuf that an earlier try made; null: of no try have bytes left, for they wait until it is stored */
   raw: Buffer | null
   context: { message_id: string; from?: string } | null
   quotedRaw: Buffer | null
@@ -46,6 +48,20 @@ const read = prepared<SendWork>(
 /** Undefined when the message, or its account, is gone. */
 export async function readSendWork(db: Queryable, messageId: string): Promise<SendWork | undefined> {
   return (await read(db, [messageId]))[0]
+}
+
+const doubt = prepared(
+  'send_doubt',
+  `update message set error = $2 where id = $1 and status = 'pending' and error is null`,
+)
+
+/**
+ * To be called before a try of a message whose bytes may have left before: from now on a refusal, whoever tells of it
+ * first, leaves it open that WhatsApp took the earlier one. A try that WhatsApp refused for a while counts as well,
+ * since how it ended is not stored: then the failure waits for a proof that will not come.
+ */
+export async function rememberEarlierTry(db: Queryable, messageId: string): Promise<void> {
+  await doubt(db, [messageId, JSON.stringify(sendError('outcome_unknown'))])
 }
 
 export function commandOf(work: SendWork, ackTimeoutMs: number): SendCommandInput {

@@ -108,6 +108,16 @@ test('a refusal is final, and only what is pending can be refused', () => {
   expect(advance(sent, { to: 'failed', at: at(2), error: refused })).toBe(sent)
 })
 
+test('a refusal after a try whose end is unknown gives way to proof, and says so', () => {
+  const doubted: Progress = { ...pending, error: unknown }
+  const failed = advance(doubted, { to: 'failed', at: at(2), error: refused })
+  expect(failed).toMatchObject({ status: 'failed', error: { ...refused, outcome_unknown: true } })
+  expect(advance(failed, { to: 'failed', at: at(3), error: refused })).toBe(failed)
+  const delivered = run([{ to: 'delivered', at: at(3) }])
+  expect(advance(failed, { to: 'delivered', at: at(3) })).toEqual(delivered)
+  expect(advance(doubted, { to: 'delivered', at: at(3) })).toEqual(delivered)
+})
+
 test('proof outweighs a cancellation and a guess, and clears the error', () => {
   const cancelled: Progress = { ...pending, status: 'cancelled' }
   expect(advance(cancelled, { to: 'sent', at: at(3) })).toEqual({ ...pending, status: 'sent', sentAt: at(3) })

@@ -18,7 +18,10 @@ export interface MessageError {
   wa_code?: number
   /** false: the same message may get through later */
   permanent: boolean
-  /** no answer came: WhatsApp may have it all the same, and proof of that outweighs the failure */
+  /**
+   * The end of a try was never told: WhatsApp may have the message all the same, and proof of that outweighs the
+   * failure. A message that is still pending carries it (unseen) from its next try on.
+   */
   outcome_unknown?: boolean
 }
 
@@ -42,7 +45,8 @@ const timeOf = { sent: 'sentAt', delivered: 'deliveredAt', read: 'readAt', playe
 export function advance(progress: Progress, change: StatusChange): Progress {
   if (change.to === 'failed') {
     if (progress.status !== 'pending') return progress
-    return { ...progress, status: 'failed', error: change.error, failedAt: change.at }
+    const doubt = progress.error?.outcome_unknown && { outcome_unknown: true }
+    return { ...progress, status: 'failed', error: { ...change.error, ...doubt }, failedAt: change.at }
   }
   if (!provable(progress)) return progress
   const known = rank(progress.status)
@@ -71,7 +75,10 @@ function rank(status: MessageStatus): number {
   return ladder.indexOf(status as Rung)
 }
 
-/** A refusal is final, and so is what others sent. A guess at failure and a cancellation give way to proof. */
+/**
+ * A refusal is final, unless it is of a later try than one whose end is unknown; and so is what others sent. A guess at
+ * failure and a cancellation give way to proof.
+ */
 function provable({ status, error }: Progress): boolean {
   if (status === 'failed') return error?.outcome_unknown === true
   return status !== 'received'

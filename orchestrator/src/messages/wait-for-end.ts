@@ -70,4 +70,4 @@ export function createEndWaiter({ db, fanOut }: { db: Queryable; fanOut: FanOut 
   }
 }
 
-const ends: ReadonlySet<string> = new Set(['message.sent', 'message.failed'])
+const ends: ReadonlySet<string> = new Set(['message.sent', 'message.failed', 'message.cancelled'])

@@ -3,16 +3,18 @@ import { nextTry } from './back-off.ts'
 
 const never = { activeMs: null, oomKilled: false }
 
-test('the first failure costs nothing, the next ones double, the fifth is a crash loop that goes on slowly', () => {
-  const tries = [0, 1, 2, 3, 4, 9].map((failures) => nextTry({ failures, ...never }, 0.5))
-  expect(tries.map((next) => next.delayMs)).toEqual([0, 1_000, 2_000, 4_000, 300_000, 300_000])
-  expect(tries.map((next) => next.crashLoop)).toEqual([false, false, false, false, true, true])
-  expect(tries.map((next) => next.failures)).toEqual([1, 2, 3, 4, 5, 10])
+test('the first failure costs nothing, the next ones double, the fifth is a crash loop that slows down to 5 min', () => {
+  const tries = [0, 1, 2, 3, 4, 5, 6, 7, 8, 99].map((failures) => nextTry({ failures, ...never }, 0.5))
+  const seconds = tries.map(({ delayMs }) => delayMs / 1_000)
+  expect(seconds).toEqual([0, 1, 2, 4, 30, 60, 120, 300, 300, 300])
+  expect(tries.map(({ crashLoop }) => crashLoop)).toEqual(seconds.map((s) => s >= 30))
+  expect(tries.map(({ failures }) => failures)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 100])
 })
 
 test('jitter is a quarter either way', () => {
   expect(nextTry({ failures: 2, ...never }, 0).delayMs).toBe(1_500)
   expect(nextTry({ failures: 2, ...never }, 1).delayMs).toBe(2_500)
+  expect(nextTry({ failures: 4, ...never }, 0).delayMs).toBe(22_500)
 })
 
 test('having been active starts the count again, unless the memory ran out soon', () => {

@@ -284,26 +284,29 @@ test('a start or stop that hangs holds up nobody else, and is given up in time',
   expect(nodesOf(first)).toEqual([stuckNode])
 })
 
-test('nodes that never make it become an error with the reason and the last lines, tried on slowly', async () => {
+test('nodes that never make it become an error with the reason and the last lines, tried more and more slowly', async () => {
   const fixture = await createSession(database)
   engine.beforeStart = async () => {
     throw new RuntimeError('image_missing', 'there is no image palomar-session')
   }
   const reconciler = reconcile()
-  for (let n = 2; n <= 5; n++) {
+  const leastMs = { 5: 20_000, 6: 40_000, 7: 85_000, 8: 220_000 } as Record<number, number>
+  for (let n = 2; n <= 8; n++) {
     await eventually(async () => expect((await sessionOf(fixture)).failures).toBe(n))
     const { state, notBefore } = await sessionOf(fixture)
     expect(state).toBe(n < 5 ? 'starting' : 'error')
-    if (n === 5) expect((notBefore?.getTime() ?? 0) - Date.now()).toBeGreaterThan(200_000)
+    if (n >= 5) expect((notBefore?.getTime() ?? 0) - Date.now()).toBeGreaterThan(leastMs[n] ?? 0)
     await database.prisma.session.update({ where: { id: fixture.sessionId }, data: { notBefore: null } })
-    if (n < 5) reconciler.wake(fixture.sessionId)
+    if (n < 8) reconciler.wake(fixture.sessionId)
   }
   const { stateReason } = await sessionOf(fixture)
-  expect(stateReason).toMatch(/^5 nodes in a row .* there is no image palomar-session/)
+  expect(stateReason).toMatch(/^8 nodes in a row .* there is no image palomar-session/)
   const { rows } = await database.pool.query(`select data from event where data ->> 'session_id' = $1`, [
     fixture.sessionId,
   ])
-  expect(rows.map((row) => row.data)).toMatchObject([{ state: 'error', reason: stateReason }])
+  expect(rows.map((row) => row.data)).toMatchObject([
+    { state: 'error', reason: expect.stringMatching(/^5 nodes in a row/) },
+  ])
 
   engine.beforeStart = async () => undefined
   reconciler.wake(fixture.sessionId)

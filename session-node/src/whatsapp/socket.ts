@@ -18,6 +18,7 @@ import type { Inbox } from './inbox.ts'
 import type { KeyStore } from './key-store.ts'
 import type { MessageOrder } from './message-order.ts'
 import { holdUntilDurable, type RawSocket } from './output-gate.ts'
+import { RetryCounters } from './retry-counters.ts'
 import { guardSignalRepository, StanzaIndex } from './signal-repository.ts'
 import { unbuffer } from './unbuffered-events.ts'
 
@@ -59,7 +60,6 @@ export const createSocketFactory = (options: SocketFactoryOptions): (() => WASoc
     retryRequestDelayMs: 100,
     appStateMacVerification: { patch: true, snapshot: true },
     transactionOpts: { maxCommitRetries: 3, delayBetweenTriesMs: 200 },
-    msgRetryCounterCache: new ExpiringCache(60 * MINUTE, 2_000),
     userDevicesCache: new ExpiringCache(5 * MINUTE, 2_000),
     callOfferCache: new ExpiringCache(5 * MINUTE, 100),
     placeholderResendCache: new ExpiringCache(60 * MINUTE, 1_000),
@@ -70,8 +70,12 @@ export const createSocketFactory = (options: SocketFactoryOptions): (() => WASoc
     },
   }
   return () => {
-    const auth: SocketConfig['auth'] = { creds: credentials.current, keys: keyStore.ofIdentity() }
-    const socket = makeWASocket({ ...config, auth } as Parameters<typeof makeWASocket>[0])
+    const keys = keyStore.ofIdentity()
+    const auth: SocketConfig['auth'] = { creds: credentials.current, keys }
+    const msgRetryCounterCache = new RetryCounters(keys)
+    const socket = makeWASocket({ ...config, auth, msgRetryCounterCache } as Parameters<
+      typeof makeWASocket
+    >[0])
     const raw = rawSocketOf(socket)
     holdUntilDurable(raw, log)
     closePromptly(raw)

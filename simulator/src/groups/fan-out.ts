@@ -1,7 +1,7 @@
 import { child, children } from '../codec/stanza.ts'
 import type { Directory } from '../directory/directory.ts'
 import { deviceJid, other, personJid } from '../jid.ts'
-import { commonAttrs, contentFor, message } from '../router/envelope.ts'
+import { commonAttrs, contentFor, encsOf, message } from '../router/envelope.ts'
 import type { Deliver } from '../router/messages.ts'
 import { forward, withoutPresence } from '../router/receipts.ts'
 import type { Device, Stanza } from '../types.ts'
@@ -23,7 +23,7 @@ export function fanOut(
     [mode === 'pn' ? 'participant_lid' : 'participant_pn']: personJid(from.account, other(mode)),
     addressing_mode: mode,
   }
-  const forAll = children(sent).filter((each) => each.tag === 'enc')
+  const forAll = encsOf(sent)
   if (sent.attrs.participant !== undefined) {
     const device = directory.device(sent.attrs.participant)
     if (device) deliver(device, message(attrs, contentFor(sent, forAll)))
@@ -32,11 +32,7 @@ export function fanOut(
   const keys = new Map<Device, Stanza[]>()
   for (const each of children(child(sent, 'participants'))) {
     const device = directory.device(each.attrs.jid)
-    if (device)
-      keys.set(
-        device,
-        children(each).filter((node) => node.tag === 'enc'),
-      )
+    if (device) keys.set(device, encsOf(each))
   }
   for (const account of group.members.keys()) {
     for (const device of account.devices.values()) {

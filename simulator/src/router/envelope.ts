@@ -38,6 +38,9 @@ export function commonAttrs(sent: Stanza, from: Device): Record<string, string |
   return { id, type, edit, category, notify: from.account.name, t: nowSeconds() }
 }
 
+/** the ciphertexts right under it */
+export const encsOf = (node: Stanza): Stanza[] => children(node).filter((each) => each.tag === 'enc')
+
 /** Content for one device: its own ciphertexts, the sender's identity when a session is new, and the extras. */
 export function contentFor(sent: Stanza, encs: Stanza[]): Stanza[] {
   const content = [...encs]

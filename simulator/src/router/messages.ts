@@ -1,11 +1,9 @@
 import { child, children } from '../codec/stanza.ts'
 import type { Directory } from '../directory/directory.ts'
 import type { Account, Addressing, Device, Stanza } from '../types.ts'
-import { commonAttrs, contentFor, message, ownCopyAttrs, senderAttrs } from './envelope.ts'
+import { commonAttrs, contentFor, encsOf, message, ownCopyAttrs, senderAttrs } from './envelope.ts'
 
 export type Deliver = (device: Device, stanza: Stanza) => void
-
-const encsOf = (node: Stanza): Stanza[] => children(node).filter((each) => each.tag === 'enc')
 
 /** Hands a one-to-one message to each device that it was encrypted for. */
 export function routeMessage(

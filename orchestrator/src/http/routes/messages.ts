@@ -12,7 +12,10 @@ import { cursorQuery, idParams } from './schemas.ts'
 
 const flag = z.enum(['true', 'false']).default('false')
 const sendQuery = z.strictObject({
-  async: flag.meta({ description: 'answer at once with a correlation_id; the end is a message.ack event' }),
+  async: flag.meta({
+    description:
+      'answer at once with a correlation_id; the end (sent, failed or cancelled) is a message.ack event',
+  }),
   queue: flag.meta({ description: 'take it although the session is not connected' }),
 })
 const idempotencyHeaders = z.object({
@@ -33,12 +36,19 @@ const bulkSchema = z.object({
   ),
 })
 
-/** What the end of a send answers: 201 once WhatsApp's server has it, 202 while it is under way, 422 when it failed. */
+/**
+ * What the end of a send answers: 201 once WhatsApp's server has it, 202 while it is under way, 422 when it failed, 409
+ * when somebody cancelled it.
+ */
 function replyOf(message: Message): Reply {
   if (message.status === 'failed') {
     const code = message.error?.code === 'recipient_not_found' ? 'recipient_not_found' : 'message_rejected'
     const extra = { message_id: message.id, error: message.error }
     return { status: 422, body: problemOf(new PalomarError(code, message.error?.title, { extra })) }
+  }
+  if (message.status === 'cancelled') {
+    const extra = { message_id: message.id }
+    return { status: 409, body: problemOf(new PalomarError('message_cancelled', undefined, { extra })) }
   }
   return { status: message.status === 'pending' ? 202 : 201, body: message }
 }
@@ -131,7 +141,9 @@ export function messageRoutes(messages: Messages): AnyRoute[] {
     route({
       method: 'post',
       path: '/api/messages/{id}/cancel',
-      summary: 'Cancel a message that has not been tried yet',
+      summary: 'Cancel a message that is not being sent',
+      description:
+        'Told as message.cancelled; of a message with a correlation_id also as message.ack, status cancelled.',
       tag: 'Messages',
       scope: 'send',
       params: idParams,
