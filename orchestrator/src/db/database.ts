@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import { PrismaPg } from '@prisma/adapter-pg'
-import pg, { type PoolClient, type QueryResult, type QueryResultRow } from 'pg'
+import pg, { type PoolClient, type QueryConfig, type QueryResult, type QueryResultRow } from 'pg'
 import { connect } from './connect.ts'
 import { PrismaClient } from './generated/client.ts'
 
@@ -9,9 +9,15 @@ export interface Database {
   pool: pg.Pool
   prisma: PrismaClient
   /** runs `work` in one READ COMMITTED transaction: commits when it returns, rolls back and rethrows when it throws */
-  transaction<T>(work: (client: PoolClient) => Promise<T>): Promise<T>
+  transaction<T>(work: Work<T>): Promise<T>
   close(): Promise<void>
 }
+
+/**
+ * What a transaction does. A statement that it gives to `atCommit` is sent after it has returned, in the same round
+ * trip as the commit; if it fails, so does the transaction.
+ */
+export type Work<T> = (client: PoolClient, atCommit: (statement: QueryConfig) => void) => Promise<T>
 
 export interface DatabaseOptions {
   /** connections at most; default 20 */
@@ -55,7 +61,7 @@ export async function openDatabase(url: string, options: DatabaseOptions = {}): 
 }
 
 /** Runs `work` between begin and commit on a connection of its own. A connection that cannot roll back is discarded. */
-export async function inTransaction<T>(pool: pg.Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(pool: pg.Pool, work: Work<T>): Promise<T> {
   const client = await pool.connect()
   let broken: Error | undefined
   const onError = (error: Error) => {
@@ -66,9 +72,12 @@ export async function inTransaction<T>(pool: pg.Pool, work: (client: PoolClient)
     // Awaited only after the work, so that it travels with the first statement; on a connection that lives it cannot fail.
     const began = begin(client)
     began.catch(onError)
-    const result = await work(client)
+    const last: QueryConfig[] = []
+    const result = await work(client, (statement) => void last.push(statement))
     await began
-    await client.query('commit')
+    const ends = await together(...last.map((statement) => client.query(statement)), client.query('commit'))
+    // Where a statement has failed, even one that nobody waited for, Postgres ends with a rollback and calls it no error.
+    if (ends.at(-1)?.command !== 'COMMIT') throw new Error('the transaction was rolled back')
     return result
   } catch (error) {
     await client.query('rollback').catch(onError)
@@ -90,7 +99,7 @@ export async function together<T extends readonly Promise<unknown>[]>(...stateme
 
 /** Whatever runs a query: the pool, or a transaction's client. */
 export interface Queryable {
-  query<R extends QueryResultRow>(config: pg.QueryConfig): Promise<QueryResult<R>>
+  query<R extends QueryResultRow>(config: QueryConfig): Promise<QueryResult<R>>
 }
 
 /**
@@ -98,12 +107,14 @@ export interface Queryable {
  *
  *     const touch = prepared<{ id: string }>('touch', 'update t set at = now() where id = $1 returning id')
  *     const rows = await touch(database.pool, [id])
+ *     atCommit(touch.with([id]))
  *
  * `name` must be unique in the process: pg refuses the same name for another text.
  */
 export function prepared<R extends QueryResultRow>(name: string, text: string) {
-  return async (queryable: Queryable, values: unknown[] = []): Promise<R[]> =>
+  const run = async (queryable: Queryable, values: unknown[] = []): Promise<R[]> =>
     (await queryable.query<R>({ name, text, values })).rows
+  return Object.assign(run, { with: (values: unknown[]): QueryConfig => ({ name, text, values }) })
 }
 
 const begin = prepared('begin', 'begin')
