@@ -37,20 +37,31 @@ interface Row extends Pick<Sender, 'accountId' | 'phone' | 'state' | 'now'> {
   resolvedAt: Date | null
 }
 
-// A recipient says one of its two names; the identity, of which there is one at most, adds the other.
+const columns = `id, kind, jid, pn, lid, resolved_at as "resolvedAt", created_at as "createdAt"`
+// Each table is met by whole keys of its unique indexes: with an `or`, or a join of identities, the planner may read all
+// that an account has. The identity adds the name that the recipient did not say.
 const lookUp = prepared<Row>(
   'outbound_look_up',
   `select w.n::integer, a.id as "accountId", a.phone, coalesce(s.state, 'created') as state,
-     now()::timestamptz(3) as now, i.pn as "knownPn", i.lid as "knownLid",
-     c.id, c.kind, c.jid, c.pn, c.lid, c.resolved_at as "resolvedAt"
+     now()::timestamptz(3) as now, person.pn as "knownPn", person.lid as "knownLid", c.*
    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[]) with ordinality
      as w(tenant_id, account_id, jid, pn, lid, n)
    join account a on a.id = w.account_id and a.tenant_id = w.tenant_id
    left join session s on s.account_id = a.id
-   left join identity i on i.account_id = a.id and (i.pn = w.pn or i.lid = w.lid)
-   left join conversation c on c.account_id = a.id
-     and (c.jid = w.jid or c.pn = coalesce(w.pn, i.pn) or c.lid = coalesce(w.lid, i.lid))
-   order by c.created_at, c.id`,
+   cross join lateral (
+     select coalesce(w.pn, (select i.pn from identity i where i.account_id = a.id and i.lid = w.lid)) as pn,
+       coalesce(w.lid, (select i.lid from identity i where i.account_id = a.id and i.pn = w.pn)) as lid
+     offset 0 -- once, not wherever it is used
+   ) person
+   left join lateral (
+     select ${columns} from conversation where account_id = a.id and jid = w.jid
+     union all
+     select ${columns} from conversation where account_id = a.id and pn = person.pn and jid <> w.jid
+     union all
+     select ${columns} from conversation where account_id = a.id and lid = person.lid and jid <> w.jid
+       and pn is distinct from person.pn
+   ) c on true
+   order by c."createdAt", c.id`,
 )
 
 /** The sender of each, in their order; undefined where the tenant has no such account. */
