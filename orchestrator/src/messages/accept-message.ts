@@ -101,8 +101,10 @@ export function createAcceptor({ database, wake, abandonedAfterMs = 180_000 }: A
         checkItems(tx, wanted),
       )
       if ('answer' in taken) return { answer: taken.answer }
-      if ('messageIds' in taken) return { results: await readMessages(tx, tenantId, taken.messageIds) }
-      const results = await storeItems(tx, atCommit, items)
+      const results =
+        'messageIds' in taken
+          ? await readMessages(tx, tenantId, taken.messageIds)
+          : await storeItems(tx, atCommit, items)
       const answer = answerOf(results)
       if (idempotency && answer) atCommit(finishingKey(tenantId, idempotency.key, answer))
       return { results }
