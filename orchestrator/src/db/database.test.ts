@@ -44,6 +44,45 @@ test('what is sent together ends before its transaction does, and the first fail
   expect(await count(database.pool, [late])).toEqual([{ n: 0 }])
 })
 
+test('what is left for the commit lands with it; where it fails, nothing lands', async () => {
+  const [kept, lost] = [randomUUID(), randomUUID()]
+  await database.transaction(async (tx, atCommit) => {
+    await count(tx, [kept])
+    atCommit(insert.with([kept, 'kept']))
+  })
+  expect(await count(database.pool, [kept])).toEqual([{ n: 1 }])
+  const failure = database.transaction(async (_tx, atCommit) => {
+    atCommit(insert.with([lost, 'lost']))
+    atCommit(insert.with([kept, 'there already']))
+    atCommit(count.with([lost]))
+  })
+  await expect(failure).rejects.toMatchObject({ code: '23505' })
+  expect(await count(database.pool, [lost])).toEqual([{ n: 0 }])
+})
+
+test('a transaction that Postgres rolled back is never told as committed', async () => {
+  const lost = randomUUID()
+  const failure = database.transaction(async (tx) => {
+    await insert(tx, [lost, 'lost'])
+    await tx.query('select 1 / 0').catch(() => undefined)
+  })
+  await expect(failure).rejects.toThrow('rolled back')
+  expect(await count(database.pool, [lost])).toEqual([{ n: 0 }])
+})
+
+test('a transaction with a lock timeout does not wait for ever, and leaves no limit behind', async () => {
+  const id = randomUUID()
+  await insert(database.pool, [id, 'locked'])
+  const lock = prepared('test-lock', 'select 1 from tenant where id = $1 for update')
+  await database.transaction(async (holder) => {
+    await lock(holder, [id])
+    const limited = database.transaction((tx) => lock(tx, [id]), { lockTimeoutMs: 10 })
+    await expect(limited).rejects.toMatchObject({ code: '55P03' })
+  })
+  const { rows } = await database.pool.query('show lock_timeout')
+  expect(rows).toEqual([{ lock_timeout: '0' }])
+})
+
 test('a transaction whose connection dies fails, and its connection is not used again', async () => {
   const failure = database.transaction((tx) => tx.query('select pg_terminate_backend(pg_backend_pid())'))
   await expect(failure).rejects.toThrow(/terminat/)

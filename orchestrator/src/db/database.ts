@@ -9,7 +9,7 @@ export interface Database {
   pool: pg.Pool
   prisma: PrismaClient
   /** runs `work` in one READ COMMITTED transaction: commits when it returns, rolls back and rethrows when it throws */
-  transaction<T>(work: Work<T>): Promise<T>
+  transaction<T>(work: Work<T>, options?: TransactionOptions): Promise<T>
   close(): Promise<void>
 }
 
@@ -18,6 +18,11 @@ export interface Database {
  * trip as the commit; if it fails, so does the transaction.
  */
 export type Work<T> = (client: PoolClient, atCommit: (statement: QueryConfig) => void) => Promise<T>
+
+export interface TransactionOptions {
+  /** how long a statement waits for a lock before it fails (55P03); default: for ever */
+  lockTimeoutMs?: number
+}
 
 export interface DatabaseOptions {
   /** connections at most; default 20 */
@@ -52,7 +57,7 @@ export async function openDatabase(url: string, options: DatabaseOptions = {}): 
   return {
     pool,
     prisma,
-    transaction: (work) => inTransaction(pool, work),
+    transaction: (work, options) => inTransaction(pool, work, options),
     async close() {
       await prisma.$disconnect()
       await pool.end()
@@ -61,7 +66,11 @@ export async function openDatabase(url: string, options: DatabaseOptions = {}): 
 }
 
 /** Runs `work` between begin and commit on a connection of its own. A connection that cannot roll back is discarded. */
-export async function inTransaction<T>(pool: pg.Pool, work: Work<T>): Promise<T> {
+export async function inTransaction<T>(
+  pool: pg.Pool,
+  work: Work<T>,
+  { lockTimeoutMs }: TransactionOptions = {},
+): Promise<T> {
   const client = await pool.connect()
   let broken: Error | undefined
   const onError = (error: Error) => {
@@ -70,7 +79,10 @@ export async function inTransaction<T>(pool: pg.Pool, work: Work<T>): Promise<T>
   client.on('error', onError)
   try {
     // Awaited only after the work, so that it travels with the first statement; on a connection that lives it cannot fail.
-    const began = begin(client)
+    const began: Promise<unknown> =
+      lockTimeoutMs === undefined
+        ? begin(client)
+        : client.query(`begin; set local lock_timeout = ${Math.ceil(lockTimeoutMs)}`)
     began.catch(onError)
     const last: QueryConfig[] = []
     const result = await work(client, (statement) => void last.push(statement))

@@ -8,7 +8,7 @@
  */
 import type { PoolClient } from 'pg'
 import { v7 as uuidv7 } from 'uuid'
-import { type Database, prepared, together, type Work } from '../db/database.ts'
+import { type Database, type TransactionOptions, together, type Work } from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
 import { checkItems, type Wanted } from './accept-checks.ts'
 import { createGather } from './gather.ts'
@@ -66,25 +66,25 @@ const MOST = 100
 /** such transactions at a time, at most */
 const AT_ONCE = 2
 
-// Whoever holds a lock for long shall hold up those who want it, not all who came with them: they are tried alone then.
-const beImpatient = prepared('accept_impatient', "select set_config('lock_timeout', '500ms', true)")
+/** whoever holds a lock for longer holds up those who want it, not all who came with them: they are tried alone then */
+const LOCK_TIMEOUT_MS = 500
 
 export function createAcceptor({ database, wake, abandonedAfterMs = 180_000 }: AcceptorOptions): Acceptor {
-  async function transaction<T>(work: Work<T>): Promise<T> {
-    const result = await retryConflict(() => database.transaction(work))
+  async function transaction<T>(work: Work<T>, options?: TransactionOptions): Promise<T> {
+    const result = await retryConflict(() => database.transaction(work, options))
     wake()
     return result
   }
 
+  const take =
+    (wanted: readonly Wanted[]): Work<(Message | PalomarError)[]> =>
+    async (tx, atCommit) =>
+      storeItems(tx, atCommit, await checkItems(tx, wanted))
+
   const acceptTogether = createGather<Wanted, Message | PalomarError>({
-    most: MOST,
-    atOnce: AT_ONCE,
-    run: (wanted) =>
-      transaction(async (tx, atCommit) => {
-        const patience = wanted.length > 1 ? beImpatient(tx) : Promise.resolve()
-        const [items] = await together(checkItems(tx, wanted), patience)
-        return storeItems(tx, atCommit, items)
-      }),
+    ...{ most: MOST, atOnce: AT_ONCE },
+    run: (wanted) => transaction(take(wanted), { lockTimeoutMs: LOCK_TIMEOUT_MS }),
+    runAlone: async (wanted) => (await transaction(take([wanted])))[0] as Message | PalomarError,
   })
 
   /** @param answerOf what it throws rolls all back, the key as well */

@@ -3,64 +3,52 @@
  * costs. There is no timer: an item that comes while nothing runs is taken in the same turn of the event loop.
  */
 export interface GatherOptions<In, Out> {
-  /** Gives each item's result in its place. When it fails for several, each of them is tried alone. */
+  /** gives each item's result in its place */
   run: (items: In[]) => Promise<readonly Out[]>
+  /** when a run has failed, each of its items is tried by itself, so that none fails for another */
+  runAlone: (item: In) => Promise<Out>
   /** items a run, at most */
   most: number
-  /** runs at a time, at most; those that are tried alone are not counted */
+  /** runs at a time, at most; those alone are not counted, and so hold up nobody */
   atOnce: number
 }
 
 interface Waiting<In, Out> {
   item: In
-  resolve: (result: Out) => void
-  reject: (error: unknown) => void
+  resolve: (result: Out | Promise<Out>) => void
 }
 
 /** The returned function gives the item's own result, or throws its own failure. */
-export function createGather<In, Out>({ run, most, atOnce }: GatherOptions<In, Out>) {
+export function createGather<In, Out>({ run, runAlone, most, atOnce }: GatherOptions<In, Out>) {
   const waiting: Waiting<In, Out>[] = []
   let running = 0
   let looking = false
 
-  async function runAlone({ item, resolve, reject }: Waiting<In, Out>): Promise<void> {
-    try {
-      const [result] = await run([item])
-      resolve(result as Out)
-    } catch (error) {
-      reject(error)
-    }
-  }
-
-  async function runAll(batch: Waiting<In, Out>[]): Promise<void> {
+  async function take(batch: Waiting<In, Out>[]): Promise<void> {
     try {
       const results = await run(batch.map(({ item }) => item))
       for (const [n, { resolve }] of batch.entries()) resolve(results[n] as Out)
     } catch {
-      for (const one of batch) void runAlone(one)
+      for (const { item, resolve } of batch) resolve(runAlone(item))
     }
+    running--
+    look()
   }
 
   function look(): void {
     looking = false
     while (running < atOnce && waiting.length > 0) {
-      const batch = waiting.splice(0, most)
-      const [only] = batch
       running++
-      const done = batch.length === 1 && only ? runAlone(only) : runAll(batch)
-      void done.then(() => {
-        running--
-        look()
-      })
+      void take(waiting.splice(0, most))
     }
   }
 
   return (item: In): Promise<Out> =>
-    new Promise((resolve, reject) => {
-      waiting.push({ item, resolve, reject })
+    new Promise((resolve) => {
+      waiting.push({ item, resolve })
       if (looking) return
       looking = true
-      // After all that this turn of the event loop has read: requests that came together go together.
+      // After all that this turn of the event loop has read: what came together goes together.
       setImmediate(look)
     })
 }
