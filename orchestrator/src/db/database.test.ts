@@ -67,6 +67,19 @@ test('a transaction that Postgres has given up is not taken for committed', asyn
   expect(await count(database.pool, [lost])).toEqual([{ n: 0 }])
 })
 
+test('a transaction with a lock timeout does not wait for ever, and leaves no limit behind', async () => {
+  const id = randomUUID()
+  await insert(database.pool, [id, 'locked'])
+  const lock = prepared('test-lock', 'select 1 from tenant where id = $1 for update')
+  await database.transaction(async (holder) => {
+    await lock(holder, [id])
+    const limited = database.transaction((tx) => lock(tx, [id]), { lockTimeoutMs: 10 })
+    await expect(limited).rejects.toMatchObject({ code: '55P03' })
+  })
+  const { rows } = await database.pool.query('show lock_timeout')
+  expect(rows).toEqual([{ lock_timeout: '0' }])
+})
+
 test('a transaction whose connection dies fails, and its connection is not used again', async () => {
   const failure = database.transaction((tx) => tx.query('select pg_terminate_backend(pg_backend_pid())'))
   await expect(failure).rejects.toThrow(/terminat/)

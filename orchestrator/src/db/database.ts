@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import { PrismaPg } from '@prisma/adapter-pg'
-import pg, { type PoolClient, type QueryResult, type QueryResultRow } from 'pg'
+import pg, { type PoolClient, type QueryConfig, type QueryResult, type QueryResultRow } from 'pg'
 import { connect } from './connect.ts'
 import { PrismaClient } from './generated/client.ts'
 
@@ -9,7 +9,7 @@ export interface Database {
   pool: pg.Pool
   prisma: PrismaClient
   /** runs `work` in one READ COMMITTED transaction: commits when it returns, rolls back and rethrows when it throws */
-  transaction<T>(work: Work<T>): Promise<T>
+  transaction<T>(work: Work<T>, options?: TransactionOptions): Promise<T>
   close(): Promise<void>
 }
 
@@ -24,6 +24,11 @@ export class Ending<T> {
   constructor(result: Promise<T>) {
     this.result = result
   }
+}
+
+export interface TransactionOptions {
+  /** how long a statement waits for a lock before it fails (55P03); default: for ever */
+  lockTimeoutMs?: number
 }
 
 export interface DatabaseOptions {
@@ -59,7 +64,7 @@ export async function openDatabase(url: string, options: DatabaseOptions = {}): 
   return {
     pool,
     prisma,
-    transaction: (work) => inTransaction(pool, work),
+    transaction: (work, options) => inTransaction(pool, work, options),
     async close() {
       await prisma.$disconnect()
       await pool.end()
@@ -68,7 +73,11 @@ export async function openDatabase(url: string, options: DatabaseOptions = {}): 
 }
 
 /** Runs `work` between begin and commit on a connection of its own. A connection that cannot roll back is discarded. */
-export async function inTransaction<T>(pool: pg.Pool, work: Work<T>): Promise<T> {
+export async function inTransaction<T>(
+  pool: pg.Pool,
+  work: Work<T>,
+  { lockTimeoutMs }: TransactionOptions = {},
+): Promise<T> {
   const client = await pool.connect()
   let broken: Error | undefined
   const onError = (error: Error) => {
@@ -77,7 +86,10 @@ export async function inTransaction<T>(pool: pg.Pool, work: Work<T>): Promise<T>
   client.on('error', onError)
   try {
     // Awaited only after the work, so that it travels with the first statement; on a connection that lives it cannot fail.
-    const began = begin(client)
+    const began: Promise<unknown> =
+      lockTimeoutMs === undefined
+        ? begin(client)
+        : client.query(`begin; set local lock_timeout = ${Math.ceil(lockTimeoutMs)}`)
     began.catch(onError)
     const done = await work(client)
     const result = done instanceof Ending ? done.result : Promise.resolve(done)
@@ -103,9 +115,14 @@ export async function together<T extends readonly Promise<unknown>[]>(...stateme
   return Promise.all(statements)
 }
 
+/** Ends a transaction with statements whose answers nobody needs. */
+export function endWith<T>(tx: Queryable, statements: readonly QueryConfig[], result: T): Ending<T> {
+  return new Ending(together(...statements.map((statement) => tx.query(statement))).then(() => result))
+}
+
 /** Whatever runs a query: the pool, or a transaction's client. */
 export interface Queryable {
-  query<R extends QueryResultRow>(config: pg.QueryConfig): Promise<QueryResult<R>>
+  query<R extends QueryResultRow>(config: QueryConfig): Promise<QueryResult<R>>
 }
 
 /**
@@ -113,12 +130,14 @@ export interface Queryable {
  *
  *     const touch = prepared<{ id: string }>('touch', 'update t set at = now() where id = $1 returning id')
  *     const rows = await touch(database.pool, [id])
+ *     return endWith(client, [touch.with([id])], result)
  *
  * `name` must be unique in the process: pg refuses the same name for another text.
  */
 export function prepared<R extends QueryResultRow>(name: string, text: string) {
-  return async (queryable: Queryable, values: unknown[] = []): Promise<R[]> =>
+  const run = async (queryable: Queryable, values: unknown[] = []): Promise<R[]> =>
     (await queryable.query<R>({ name, text, values })).rows
+  return Object.assign(run, { with: (values: unknown[]): QueryConfig => ({ name, text, values }) })
 }
 
 const begin = prepared('begin', 'begin')

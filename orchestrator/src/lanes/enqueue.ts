@@ -1,3 +1,4 @@
+import type { QueryConfig } from 'pg'
 import { prepared, type Queryable } from '../db/database.ts'
 import type { NewLaneJob } from './lane-job.ts'
 
@@ -16,7 +17,16 @@ const insert = prepared<{ id: string }>(
  */
 export async function enqueue(tx: Queryable, jobs: NewLaneJob[]): Promise<string[]> {
   if (jobs.length === 0) return []
-  const rows = await insert(tx, [
+  return (await insert(tx, valuesOf(jobs))).map((row) => row.id)
+}
+
+/** The statement of `enqueue`, to be sent with the commit. */
+export function enqueuing(jobs: NewLaneJob[]): QueryConfig {
+  return insert.with(valuesOf(jobs))
+}
+
+function valuesOf(jobs: NewLaneJob[]): unknown[] {
+  return [
     jobs.map((job) => job.key),
     jobs.map((job) => job.tenantId ?? null),
     jobs.map((job) => job.kind),
@@ -24,8 +34,7 @@ export async function enqueue(tx: Queryable, jobs: NewLaneJob[]): Promise<string
     jobs.map((job) => job.runAt ?? null),
     jobs.map((job) => job.maxAttempts ?? 10),
     jobs.map((job) => JSON.stringify(job.payload ?? null)),
-  ])
-  return rows.map((row) => row.id)
+  ]
 }
 
 const notify = prepared('lane-notify', "select pg_notify('palomar_lanes', $1)")

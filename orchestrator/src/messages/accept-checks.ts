@@ -3,39 +3,47 @@ import type { Address, ReplyContext } from '@palomar/session-node/contract'
 import type { ClientBase } from 'pg'
 import { PalomarError } from '../errors.ts'
 import type { MessageInput } from './message-input.ts'
-import { readQuoted, readSenders, type Sender } from './outbound-rows.ts'
+import { lookUpSenders, type Sender } from './outbound-look-up.ts'
+import { readQuoted } from './outbound-rows.ts'
 import { parseRecipient } from './recipient.ts'
+
+/** One message that somebody wants sent. */
+export interface Wanted {
+  /** what it will have */
+  id: string
+  tenantId: string
+  /** an error stays what it is */
+  input: MessageInput | PalomarError
+  /** its end is told by an event, with a correlation id */
+  async: boolean
+  /** refused where it would have to wait for the session, unless its own `send_at` says so */
+  mustBeConnected: boolean
+}
 
 export interface Item {
   id: string
   input: MessageInput
+  async: boolean
   sender: Sender
   to: Address
   context: ReplyContext | null
 }
 
-/** @param mustBeConnected refuse what would have to wait for the session */
+/** Reads only, and sends its first statement at once. */
 export async function checkItems(
   tx: ClientBase,
-  tenantId: string,
-  inputs: readonly { id: string; input: MessageInput | PalomarError }[],
-  mustBeConnected: boolean,
+  wanted: readonly Wanted[],
 ): Promise<(Item | PalomarError)[]> {
-  const addressed = inputs.map(({ id, input }) =>
-    input instanceof PalomarError ? input : addressOf(id, input),
-  )
+  const addressed = wanted.map(addressOf)
   const asked = addressed.filter(isNoError)
-  const senders = await readSenders(
+  const senders = await lookUpSenders(
     tx,
-    tenantId,
-    asked.map(({ input }) => input.account_id),
-    asked.map(({ to }) => to),
+    asked.map(({ tenantId, input, to }) => ({ tenantId, accountId: input.account_id, to })),
   )
-  const items = addressed.map((item) => {
-    if (item instanceof PalomarError) return item
-    const sender = senderOf(item.input, senders, mustBeConnected)
-    return sender instanceof PalomarError ? sender : { ...item, sender, context: null }
-  })
+  const senderOf = new Map(asked.map(({ id }, n) => [id, senders[n]]))
+  const items = addressed.map((one) =>
+    one instanceof PalomarError ? one : itemOf(one, senderOf.get(one.id)),
+  )
   return checkQuotes(tx, items)
 }
 
@@ -46,42 +54,44 @@ export function good(items: readonly (Item | PalomarError)[]): Item[] {
 
 const isNoError = <T>(item: T | PalomarError): item is T => !(item instanceof PalomarError)
 
-function addressOf(id: string, input: MessageInput) {
+type Addressed = Wanted & { input: MessageInput; to: Address }
+
+function addressOf({ input, ...rest }: Wanted): Addressed | PalomarError {
+  if (input instanceof PalomarError) return input
   try {
-    return { id, input, to: parseRecipient(input.to) }
+    return { ...rest, input, to: parseRecipient(input.to) }
   } catch (error) {
     if (error instanceof PalomarError) return error
     throw error
   }
 }
 
-function senderOf(
-  input: MessageInput,
-  senders: Map<string, Sender>,
-  mustBeConnected: boolean,
-): Sender | PalomarError {
-  const sender = senders.get(input.account_id)
+function itemOf(
+  { id, input, to, async, mustBeConnected }: Addressed,
+  sender: Sender | undefined,
+): Item | PalomarError {
   if (!sender) return new PalomarError('account_not_found', `no account ${input.account_id}`)
   const waits = !mustBeConnected || input.send_at !== undefined
   if (sender.state !== 'active' && !waits) {
     const detail = `the session is ${sender.state}; with queue=true or async=true the message waits for it`
     return new PalomarError('session_not_connected', detail, { extra: { state: sender.state } })
   }
-  return sender
+  return { id, input, async, sender, to, context: null }
 }
 
 async function checkQuotes(tx: ClientBase, items: (Item | PalomarError)[]): Promise<(Item | PalomarError)[]> {
-  const ids = good(items).flatMap(({ input }) => input.context?.message_id ?? [])
-  if (ids.length === 0) return items
+  const quoting = good(items).filter(({ input }) => input.context)
+  if (quoting.length === 0) return items
+  const ids = quoting.flatMap(({ input }) => input.context?.message_id ?? [])
+  const accounts = [...new Set(quoting.map(({ sender }) => sender.accountId))]
   const found = new Map<string, { message_id: string; from?: string }>()
-  const accounts = [...new Set(good(items).map(({ input }) => input.account_id))]
   for (const { accountId, id, waId, from } of await readQuoted(tx, accounts, ids)) {
     const context = { message_id: waId, ...(from ? { from } : {}) }
     found.set(`${accountId} ${id}`, context).set(`${accountId} ${waId}`, context)
   }
   return items.map((item) => {
     if (item instanceof PalomarError || !item.input.context) return item
-    const context = found.get(`${item.input.account_id} ${item.input.context.message_id}`)
+    const context = found.get(`${item.sender.accountId} ${item.input.context.message_id}`)
     if (context) return { ...item, context }
     const message = 'no message of this account has that id or wa_id'
     const fields = [{ field: 'context.message_id', message }]

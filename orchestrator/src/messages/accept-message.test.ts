@@ -89,6 +89,42 @@ test('another tenant’s account does not exist', async () => {
   })
 })
 
+test('the number of a person who is known by a LID leads to their conversation, and two of them become one', async () => {
+  const one = await account()
+  const to = '491700000001'
+  const byLid = messageOf(await acceptor.accept(one.tenantId, input(one, { to: '77777@lid' }), sync))
+  await database.pool.query('insert into identity (account_id, pn, lid) values ($1, $2, $3)', [
+    ...[one.accountId, to, '77777'],
+  ])
+  const byNumber = messageOf(await acceptor.accept(one.tenantId, input(one, { to }), sync))
+  expect(byNumber).toMatchObject({ conversation_id: byLid.conversation_id, to })
+
+  const [two, apart] = [await account(), '491700000002']
+  const first = messageOf(await acceptor.accept(two.tenantId, input(two, { to: '88888@lid' }), sync))
+  await acceptor.accept(two.tenantId, input(two, { to: apart }), sync)
+  await database.pool.query('insert into identity (account_id, pn, lid) values ($1, $2, $3)', [
+    ...[two.accountId, apart, '88888'],
+  ])
+  const joined = await Promise.all(
+    [apart, '88888@lid'].map((name) => acceptor.accept(two.tenantId, input(two, { to: name }), sync)),
+  )
+  expect(joined.map((each) => messageOf(each).conversation_id)).toEqual([
+    ...[first.conversation_id, first.conversation_id],
+  ])
+  expect(await stored(two)).toEqual({ messages: 4, conversations: 1, jobs: 4 })
+})
+
+test('a message is quoted by its id or its wa_id, and only by its own account', async () => {
+  const [one, other] = [await account(), await account()]
+  const { id, wa_id } = messageOf(await acceptor.accept(one.tenantId, input(one), sync))
+  for (const message_id of [id, wa_id]) {
+    const answer = await acceptor.accept(one.tenantId, input(one, { context: { message_id } }), sync)
+    expect(messageOf(answer).context).toEqual({ message_id: wa_id })
+    const strange = acceptor.accept(other.tenantId, input(other, { context: { message_id } }), sync)
+    await expect(strange).rejects.toMatchObject({ code: 'message_not_found' })
+  }
+})
+
 test('not connected: refused with the state, unless it may wait', async () => {
   const one = await account('waiting_qr')
   await expect(acceptor.accept(one.tenantId, input(one), sync)).rejects.toMatchObject({
@@ -121,6 +157,29 @@ test('Idempotency-Key: running 409, then the first answer again, 422 for another
   })
   expect(await stored(one)).toMatchObject({ messages: 1 })
   expect(messageOf(await acceptor.accept(other.tenantId, input(other), changed)).status).toBe('pending')
+})
+
+test('an answer that is known at once is kept in the same transaction', async () => {
+  const one = await account()
+  const answer = (message: Message) => ({ status: 202, body: { message } })
+  const request = { async: true, queue: false, idempotency: key('at once'), answer }
+  const message = messageOf(await acceptor.accept(one.tenantId, input(one), request))
+  expect(await acceptor.accept(one.tenantId, input(one), request)).toEqual({
+    answer: { status: 202, body: { message } },
+  })
+
+  const many = {
+    async: true,
+    queue: true,
+    idempotency: key('many'),
+    answer: (body: object) => ({ status: 200, body }),
+  }
+  const inputs = [input(one), new PalomarError('invalid_request', 'text.body: required')]
+  const accepted = await acceptor.acceptMany(one.tenantId, inputs, many)
+  if (!('results' in accepted)) throw new Error('no results')
+  const again = await acceptor.acceptMany(one.tenantId, inputs, many)
+  expect(again).toEqual({ answer: { status: 200, body: JSON.parse(JSON.stringify(accepted.results)) } })
+  expect(await stored(one)).toMatchObject({ messages: 2, jobs: 2 })
 })
 
 test('two requests with one key at once: one message', async () => {

@@ -2,41 +2,45 @@
  * Accepting a message: once this has returned, it is stored and will be sent, whatever is killed.
  *
  *   one transaction: idempotency key ─▶ checks ─▶ conversation ─▶ message (pending, its WhatsApp id chosen) ─▶ lane job
+ *
+ * Requests that arrive while others are being accepted share the next transaction; those with an idempotency key, which
+ * may have to wait for another of the same key, and bulks have one of their own.
  */
 import type { PoolClient } from 'pg'
 import { v7 as uuidv7 } from 'uuid'
-import { type Database, together } from '../db/database.ts'
+import { type Database, endWith, type TransactionOptions, together, type Work } from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
-import { checkItems, good, type Item } from './accept-checks.ts'
-import { resolveConversations } from './conversations.ts'
-import { type Answer, type IdempotencyKey, takeKey } from './idempotency.ts'
-import { Identities } from './identities.ts'
+import { checkItems, type Wanted } from './accept-checks.ts'
+import { type Draft, draftItems } from './draft-items.ts'
+import { createGather } from './gather.ts'
+import { type Answer, finishingKey, type IdempotencyKey, type Taken, takeKey } from './idempotency.ts'
 import type { MessageInput } from './message-input.ts'
 import { readMessages } from './message-queries.ts'
 import type { Message } from './message-schemas.ts'
-import { viewMessage } from './message-view.ts'
-import { insertOutbound, type NewOutbound } from './outbound-rows.ts'
 import { retryConflict } from './retry-conflict.ts'
-import { enqueueSends } from './send-job.ts'
 
-export interface AcceptOptions {
+export interface AcceptOptions<Accepted> {
   /** the caller does not wait: the end is told by a `message.ack` event with the message's correlation id */
   async: boolean
   /** take it although the session is not connected; implied by `async`, and by an item's `send_at` */
   queue: boolean
   idempotency?: IdempotencyKey
+  /** the request's answer, where accepting is all that it does: kept with the key in the same transaction */
+  answer?: (accepted: Accepted) => Answer
 }
 
 export interface Acceptor {
   /**
    * Throws `account_not_found`, `invalid_recipient`, `session_not_connected` (with the state), `message_not_found`
    * (of the quoted one), `idempotency_mismatch`, `idempotency_in_progress`. Gives the first answer where the key
-   * already has one.
+   * already has one; and where it has none and its request was cut off, the message of then, whose id is another.
+   * @param id what the message will have
    */
   accept(
     tenantId: string,
     input: MessageInput,
-    options: AcceptOptions,
+    options: AcceptOptions<Message>,
+    id?: string,
   ): Promise<{ message: Message } | { answer: Answer }>
   /**
    * Up to a thousand in one transaction. An error, given or found, stands in its item's place and harms no other;
@@ -45,7 +49,7 @@ export interface Acceptor {
   acceptMany(
     tenantId: string,
     inputs: readonly (MessageInput | PalomarError)[],
-    options: AcceptOptions,
+    options: AcceptOptions<(Message | PalomarError)[]>,
   ): Promise<{ results: (Message | PalomarError)[] } | { answer: Answer }>
 }
 
@@ -57,83 +61,90 @@ export interface AcceptorOptions {
   abandonedAfterMs?: number
 }
 
+/** requests a transaction, at most */
+const MOST = 100
+/** such transactions at a time: with one, an account's messages leave in the order in which their requests came */
+const AT_ONCE = 1
+
+/** whoever holds a lock for longer holds up those who want it, not all who came with them: they are tried alone then */
+const LOCK_TIMEOUT_MS = 500
+
 export function createAcceptor({ database, wake, abandonedAfterMs = 180_000 }: AcceptorOptions): Acceptor {
-  async function transaction<T>(work: (tx: PoolClient) => Promise<T>): Promise<T> {
-    const result = await retryConflict(() => database.transaction(work))
+  async function transaction<T>(work: Work<T>, options?: TransactionOptions): Promise<T> {
+    const result = await retryConflict(() => database.transaction(work, options))
     wake()
     return result
   }
-  return {
-    accept: (tenantId, input, options) =>
-      transaction(async (tx) => {
-        const written = await write(tx, tenantId, [input], options, abandonedAfterMs)
-        if ('answer' in written) return written
-        const [message] = written.results
-        // Thrown in here, so that a message that was not taken leaves no key behind.
-        if (message instanceof PalomarError) throw message
-        if (!message) throw new PalomarError('message_not_found', 'what the first request made is gone')
-        return { message }
-      }),
-    acceptMany: (tenantId, inputs, options) =>
-      transaction((tx) => write(tx, tenantId, inputs, options, abandonedAfterMs)),
-  }
-}
 
-async function write(
-  tx: PoolClient,
-  tenantId: string,
-  inputs: readonly (MessageInput | PalomarError)[],
-  { async, queue, idempotency }: AcceptOptions,
-  abandonedAfterMs: number,
-): Promise<{ results: (Message | PalomarError)[] } | { answer: Answer }> {
-  const numbered = inputs.map((input) => ({ id: uuidv7(), input }))
-  if (idempotency) {
-    const ids = numbered.map(({ id }) => id)
-    const taken = await takeKey(tx, tenantId, idempotency, ids, abandonedAfterMs)
-    if ('answer' in taken) return { answer: taken.answer }
-    if ('messageIds' in taken) return { results: await readMessages(tx, tenantId, taken.messageIds) }
-  }
-  const items = await checkItems(tx, tenantId, numbered, !async && !queue)
-  const drafts = await draftAll(tx, tenantId, good(items), async)
-  if (drafts.length === 0) return { results: items.filter((item) => item instanceof PalomarError) }
-  const inputOf = new Map(good(items).map(({ id, input }) => [id, input]))
-  const sends = drafts.map(({ id, sender: { accountId }, sendAt }) => ({
-    ...{ tenantId, accountId, messageId: id, sendAt },
-    priority: inputOf.get(id)?.priority ?? 0,
-  }))
-  const [rows] = await together(insertOutbound(tx, tenantId, drafts), enqueueSends(tx, sends))
-  const views = new Map(rows.map((row) => [row.id, viewMessage(row)]))
-  return {
-    results: items.map((item) => (item instanceof PalomarError ? item : (views.get(item.id) as Message))),
-  }
-}
+  const take =
+    (wanted: readonly Wanted[]): Work<(Message | PalomarError)[]> =>
+    async (tx) => {
+      const { results, statements } = await draftItems(tx, await checkItems(tx, wanted))
+      return endWith(tx, statements, results)
+    }
 
-/** Finds each recipient's conversation; account by account in one order, so that two bulks cannot lock each other out. */
-async function draftAll(
-  tx: PoolClient,
-  tenantId: string,
-  items: readonly Item[],
-  async: boolean,
-): Promise<NewOutbound[]> {
-  const drafts = new Map<string, NewOutbound>()
-  const accounts = [...new Set(items.map(({ sender }) => sender.accountId))].sort()
-  for (const accountId of accounts) {
-    const own = items.filter(({ sender }) => sender.accountId === accountId)
-    const people = own.map(({ to }) => to)
-    const identities = own[0]?.sender.identities ?? new Identities()
-    const conversations = await resolveConversations(tx, { tenantId, accountId }, people, identities)
-    own.forEach(({ id, input, sender, context }, n) => {
-      const conversation = conversations[n]
-      if (!conversation) throw new Error('a recipient has no conversation')
-      drafts.set(id, {
-        ...{ id, sender, conversation, context },
-        content: { type: input.type, text: input.text },
-        metadata: input.metadata ?? null,
-        correlationId: async ? uuidv7() : null,
-        sendAt: input.send_at ? new Date(input.send_at) : null,
-      })
+  const acceptTogether = createGather<Wanted, Message | PalomarError>({
+    ...{ most: MOST, atOnce: AT_ONCE },
+    run: (wanted) => transaction(take(wanted), { lockTimeoutMs: LOCK_TIMEOUT_MS }),
+    runAlone: async (wanted) => (await transaction(take([wanted])))[0] as Message | PalomarError,
+  })
+
+  /** @param answerOf what it throws rolls all back, the key as well */
+  function acceptAlone(
+    tenantId: string,
+    wanted: readonly Wanted[],
+    idempotency: IdempotencyKey | undefined,
+    answerOf: (results: (Message | PalomarError)[]) => Answer | undefined,
+  ): Promise<{ results: (Message | PalomarError)[] } | { answer: Answer }> {
+    return transaction<{ results: (Message | PalomarError)[] } | { answer: Answer }>(async (tx) => {
+      // Sent together, since mostly the key is new.
+      const [taken, items] = await together(
+        takeFor(tx, tenantId, wanted, idempotency),
+        checkItems(tx, wanted),
+      )
+      if ('answer' in taken) return { answer: taken.answer }
+      const { results, statements }: Draft =
+        'messageIds' in taken
+          ? { results: await readMessages(tx, tenantId, taken.messageIds), statements: [] }
+          : await draftItems(tx, items)
+      const answer = answerOf(results)
+      if (idempotency && answer) statements.push(finishingKey(tenantId, idempotency.key, answer))
+      return endWith(tx, statements, { results })
     })
   }
-  // In the order of the request, which is the order of the lane.
-  return items.flatMap(({ id }) => drafts.get(id) ?? [])
+
+  async function takeFor(
+    tx: PoolClient,
+    tenantId: string,
+    wanted: readonly Wanted[],
+    idempotency: IdempotencyKey | undefined,
+  ): Promise<Taken> {
+    if (!idempotency) return { first: true }
+    const ids = wanted.map(({ id }) => id)
+    return takeKey(tx, tenantId, idempotency, ids, abandonedAfterMs)
+  }
+
+  return {
+    // The id is chosen before the first try, so that a try whose commit was not answered cannot be stored twice.
+    async accept(tenantId, input, { async, queue, idempotency, answer }, id = uuidv7()) {
+      const wanted = { ...{ id, tenantId, input, async }, mustBeConnected: !async && !queue }
+      if (!idempotency) return { message: messageOf(await acceptTogether(wanted)) }
+      const accepted = await acceptAlone(tenantId, [wanted], idempotency, ([result]) => {
+        const message = messageOf(result)
+        return answer?.(message)
+      })
+      return 'answer' in accepted ? accepted : { message: messageOf(accepted.results[0]) }
+    },
+    acceptMany(tenantId, inputs, { async, queue, idempotency, answer }) {
+      const mustBeConnected = !async && !queue
+      const wanted = inputs.map((input) => ({ id: uuidv7(), tenantId, input, async, mustBeConnected }))
+      return acceptAlone(tenantId, wanted, idempotency, (results) => answer?.(results))
+    },
+  }
+}
+
+function messageOf(result: Message | PalomarError | undefined): Message {
+  if (result instanceof PalomarError) throw result
+  if (!result) throw new PalomarError('message_not_found', 'what the first request made is gone')
+  return result
 }

@@ -8,7 +8,7 @@
 import type { Address } from '@palomar/session-node/contract'
 import type { ClientBase } from 'pg'
 import { v7 as uuidv7 } from 'uuid'
-import { prepared } from '../db/database.ts'
+import { prepared, together } from '../db/database.ts'
 import { kindOf } from './address.ts'
 import type { Identities, Pair } from './identities.ts'
 import { mergeConversations } from './merge-conversations.ts'
@@ -51,35 +51,31 @@ const rename = prepared(
 /**
  * The conversation of each address, in their order.
  * @param identities must have been read with these addresses
+ * @param known those that exist by any name of these people, oldest first, where they have been read already
  */
 export async function resolveConversations(
   tx: ClientBase,
   owner: Owner,
   addresses: readonly Address[],
   identities: Identities,
+  known?: Conversation[],
 ): Promise<Conversation[]> {
   if (addresses.length === 0) return []
   const wanted = addresses.map((address) => identities.complete(address))
   const distinct = [...new Map(wanted.map((address) => [keyOf(address), address])).values()]
-  // Whoever makes the same conversation at the same time wins, and is found in the next round.
+  let candidates = known ?? (await findAll(tx, owner.accountId, distinct))
   for (let round = 0; round < 5; round++) {
     const found = new Map<string, Conversation>()
-    const index = createIndex(await findAll(tx, owner.accountId, distinct))
+    const index = createIndex(candidates)
     for (const address of distinct) {
       const conversation = await claim(tx, address, index)
       if (conversation) found.set(keyOf(address), conversation)
     }
     const missing = distinct.filter((address) => !found.has(keyOf(address)))
     if (missing.length === 0) return wanted.map((address) => found.get(keyOf(address)) as Conversation)
-    await insert(tx, [
-      owner.tenantId,
-      owner.accountId,
-      missing.map(() => uuidv7()),
-      missing.map(({ jid }) => kindOf(jid)),
-      missing.map(({ jid }) => jid),
-      missing.map(({ pn }) => pn ?? null),
-      missing.map(({ lid }) => lid ?? null),
-    ])
+    // Whoever makes the same conversation at the same time wins, and is found.
+    const [, all] = await together(insertAll(tx, owner, missing), findAll(tx, owner.accountId, distinct))
+    candidates = all
   }
   throw new Error('conversations kept changing under the transaction')
 }
@@ -97,6 +93,18 @@ export async function joinConversations(
 }
 
 const keyOf = ({ jid, pn, lid }: Address) => (lid ? `${lid}@lid` : (pn ?? jid))
+
+function insertAll(tx: ClientBase, owner: Owner, missing: readonly Address[]): Promise<unknown> {
+  return insert(tx, [
+    owner.tenantId,
+    owner.accountId,
+    missing.map(() => uuidv7()),
+    missing.map(({ jid }) => kindOf(jid)),
+    missing.map(({ jid }) => jid),
+    missing.map(({ pn }) => pn ?? null),
+    missing.map(({ lid }) => lid ?? null),
+  ])
+}
 
 function findAll(tx: ClientBase, accountId: string, wanted: readonly Address[]): Promise<Conversation[]> {
   return find(tx, [

@@ -4,7 +4,7 @@
  * A key is taken in the transaction that stores the messages, so a request that was refused leaves no key behind. One
  * whose answer never came (its process was killed) is answered from its messages, once nobody can be working on it.
  */
-import type { ClientBase } from 'pg'
+import type { ClientBase, QueryConfig } from 'pg'
 import { prepared, type Queryable } from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
 import { postgresJson } from '../events/postgres-json.ts'
@@ -76,7 +76,12 @@ export async function takeKey(
 
 /** Keeps the answer for those who ask again. Only the first answer stays. */
 export async function finishKey(db: Queryable, tenantId: string, key: string, answer: Answer): Promise<void> {
-  await finish(db, [tenantId, key, answer.status, postgresJson(answer.body ?? null)])
+  await db.query(finishingKey(tenantId, key, answer))
+}
+
+/** The statement of `finishKey`, to be sent with a commit. */
+export function finishingKey(tenantId: string, key: string, answer: Answer): QueryConfig {
+  return finish.with([tenantId, key, answer.status, postgresJson(answer.body ?? null)])
 }
 
 /** Forgets keys that are older than they are kept for. Returns how many. */

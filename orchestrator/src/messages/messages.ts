@@ -14,6 +14,7 @@ import { listDeadLetters, redriveDeadLetter } from './dead-letters.ts'
 import { type Answer, finishKey, type IdempotencyKey, purgeKeys } from './idempotency.ts'
 import { createMessageChanges } from './message-changes.ts'
 import { listMessages, readMessage } from './message-queries.ts'
+import { createSendAndWait } from './send-and-wait.ts'
 import { laneOf } from './send-job.ts'
 import { createSendWorker } from './send-worker.ts'
 import { readStoredMessage } from './stored-message.ts'
@@ -39,11 +40,7 @@ export function createMessages(options: MessagesOptions) {
   const { database, fanOut, config, metrics } = options
   const worker = createSendWorker({ ...options, breaker: createCircuitBreaker(), paceMs: config.paceMs })
   const { wake } = worker
-  const { accept, acceptMany } = createAcceptor({
-    database,
-    wake,
-    abandonedAfterMs: config.waitMs + SLACK_MS,
-  })
+  const acceptor = createAcceptor({ database, wake, abandonedAfterMs: config.waitMs + SLACK_MS })
   const publish = (events: StoredEvent[]) => {
     for (const { type } of events) metrics.messages.inc({ event: type })
     fanOut.publish(events)
@@ -58,13 +55,10 @@ export function createMessages(options: MessagesOptions) {
   })
 
   return {
-    accept,
-    acceptMany,
+    ...acceptor,
+    sendAndWait: createSendAndWait({ db: database.pool, acceptor, waiter, waitMs: config.waitMs }),
     cancel,
     retry,
-    /** The message once it has ended, or as it is when the configured time is over or the signal aborts. */
-    waitForEnd: (tenantId: string, id: string, signal?: AbortSignal) =>
-      waiter.waitForEnd(tenantId, id, config.waitMs, signal),
     keepAnswer: (tenantId: string, { key }: IdempotencyKey, { status, body }: Answer) =>
       finishKey(database.pool, tenantId, key, { status, body }),
     read: (tenantId: string, id: string) => readMessage(database.pool, tenantId, id),

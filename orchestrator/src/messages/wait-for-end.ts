@@ -3,10 +3,12 @@ import type { Queryable } from '../db/database.ts'
 import type { FanOut } from '../events/fan-out.ts'
 import type { StoredEvent } from '../events/types.ts'
 import { readMessage } from './message-queries.ts'
-import { type Message, messageSchema } from './message-schemas.ts'
+import type { Message } from './message-schemas.ts'
 import { isEnded } from './status.ts'
 
 export interface EndWaiter {
+  /** Hears of this message's end from now on: nothing is missed when it begins before the message is stored. */
+  listen(messageId: string): Listening
   /**
    * The message as it is once it was sent, has failed or was cancelled; after `ms`, or when `signal` aborts, as it is
    * then. Throws `message_not_found`.
@@ -14,6 +16,13 @@ export interface EndWaiter {
   waitForEnd(tenantId: string, messageId: string, ms: number, signal?: AbortSignal): Promise<Message>
   /** Ends the waiting of all, as if their time was up. */
   close(): void
+}
+
+export interface Listening {
+  /** the message at its end; undefined when `ms` are over or `signal` aborts before */
+  end(ms: number, signal?: AbortSignal): Promise<Message | undefined>
+  /** must be called */
+  stop(): void
 }
 
 /** one subscription for all who wait */
@@ -27,40 +36,48 @@ export function createEndWaiter({ db, fanOut }: { db: Queryable; fanOut: FanOut 
   })
 
   function tellOf({ data }: StoredEvent): void {
-    const { id } = (data.message ?? {}) as { id?: string }
-    if (id && waiting.has(id)) tell(id, messageSchema.safeParse(data.message).data)
+    const message = data.message as Message | undefined
+    if (message && waiting.has(message.id)) tell(message.id, message)
   }
 
-  /** what is told of the message until the signal aborts; undefined then */
-  function told(id: string, signal: AbortSignal): Promise<Message | undefined> {
-    return new Promise((resolve) => {
-      const done = (message: Message | undefined) => {
-        signal.removeEventListener('abort', stop)
-        const others = waiting.get(id)
-        others?.delete(done)
-        if (others?.size === 0) waiting.delete(id)
-        resolve(message)
-      }
-      const stop = () => done(undefined)
-      signal.addEventListener('abort', stop)
-      waiting.set(id, (waiting.get(id) ?? new Set()).add(done))
-      if (signal.aborted) stop()
+  function listen(id: string): Listening {
+    let resolve: (message: Message | undefined) => void = () => undefined
+    const told = new Promise<Message | undefined>((done) => {
+      resolve = done
     })
+    waiting.set(id, (waiting.get(id) ?? new Set()).add(resolve))
+    return {
+      async end(ms, signal) {
+        const enough = () => resolve(undefined)
+        const timer = setTimeout(enough, ms)
+        signal?.addEventListener('abort', enough)
+        if (signal?.aborted) enough()
+        try {
+          return await told
+        } finally {
+          clearTimeout(timer)
+          signal?.removeEventListener('abort', enough)
+        }
+      },
+      stop() {
+        const others = waiting.get(id)
+        others?.delete(resolve)
+        if (others?.size === 0) waiting.delete(id)
+      },
+    }
   }
 
   return {
+    listen,
     async waitForEnd(tenantId, messageId, ms, signal) {
-      const enough = new AbortController()
-      const timer = setTimeout(() => enough.abort(), ms)
+      const listening = listen(messageId)
       try {
-        const end = told(messageId, signal ? AbortSignal.any([enough.signal, signal]) : enough.signal)
         // Read after we listen: an end before this is read, an end after it is told.
         const now = await readMessage(db, tenantId, messageId)
         if (isEnded(now.status)) return now
-        return (await end) ?? (await readMessage(db, tenantId, messageId))
+        return (await listening.end(ms, signal)) ?? (await readMessage(db, tenantId, messageId))
       } finally {
-        clearTimeout(timer)
-        enough.abort()
+        listening.stop()
       }
     },
     close() {

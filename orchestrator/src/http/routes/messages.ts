@@ -53,6 +53,24 @@ function replyOf(message: Message): Reply {
   return { status: message.status === 'pending' ? 202 : 201, body: message }
 }
 
+const acceptedReply = (message: Message) => ({
+  status: 202,
+  body: { correlation_id: message.correlation_id, message },
+})
+
+const bulkReply = (results: (Message | PalomarError)[]) => ({
+  status: 200,
+  body: {
+    results: results.map((one) =>
+      one instanceof PalomarError
+        ? { status: one.status, error: problemOf(one) }
+        : { status: 202, correlation_id: one.correlation_id, message: one },
+    ),
+  },
+})
+
+const replayed = (answer: Reply): Reply => ({ ...answer, headers: { 'Idempotent-Replayed': 'true' } })
+
 const attempt = (n: number, item: unknown) => {
   try {
     return parsePart(messageInput, item, `messages.${n}`) as z.output<typeof messageInput>
@@ -82,18 +100,18 @@ export function messageRoutes(messages: Messages): AnyRoute[] {
           schema: z.union([messageSchema, acceptedSchema]),
         },
       },
-      handler: async ({ body, query, caller, req, signal }) => {
+      handler: async ({ body, query, caller: { tenantId }, req, signal }) => {
         const idempotency = idempotencyOf(req)
         const options = { async: query.async === 'true', queue: query.queue === 'true', idempotency }
-        const accepted = await messages.accept(caller.tenantId, body, options)
-        if ('answer' in accepted) return { ...accepted.answer, headers: { 'Idempotent-Replayed': 'true' } }
-        const { message } = accepted
-        const waits = !options.async && !body.send_at
-        const reply = waits
-          ? replyOf(await messages.waitForEnd(caller.tenantId, message.id, signal))
-          : { status: 202, body: { correlation_id: message.correlation_id, message } }
+        if (options.async || body.send_at) {
+          const accepted = await messages.accept(tenantId, body, { ...options, answer: acceptedReply })
+          return 'answer' in accepted ? replayed(accepted.answer) : acceptedReply(accepted.message)
+        }
+        const ended = await messages.sendAndWait(tenantId, body, options, signal)
+        if ('answer' in ended) return replayed(ended.answer)
+        const reply = replyOf(ended.message)
         // A caller that went away has no answer yet: whoever asks again with the key gets the true one.
-        if (idempotency && !signal.aborted) await messages.keepAnswer(caller.tenantId, idempotency, reply)
+        if (idempotency && !signal.aborted) await messages.keepAnswer(tenantId, idempotency, reply)
         return reply
       },
     }),
@@ -107,22 +125,11 @@ export function messageRoutes(messages: Messages): AnyRoute[] {
       body: bulkInput,
       responses: { 200: { description: 'An answer per item, in order', schema: bulkSchema } },
       handler: async ({ body, caller, req }) => {
-        const idempotency = idempotencyOf(req)
         const inputs = body.messages.map((item, n) => attempt(n, item))
         const accepted = await messages.acceptMany(caller.tenantId, inputs, {
-          async: true,
-          queue: true,
-          idempotency,
+          ...{ async: true, queue: true, idempotency: idempotencyOf(req), answer: bulkReply },
         })
-        if ('answer' in accepted) return { ...accepted.answer, headers: { 'Idempotent-Replayed': 'true' } }
-        const results = accepted.results.map((one) =>
-          one instanceof PalomarError
-            ? { status: one.status, error: problemOf(one) }
-            : { status: 202, correlation_id: one.correlation_id, message: one },
-        )
-        const reply = { status: 200, body: { results } }
-        if (idempotency) await messages.keepAnswer(caller.tenantId, idempotency, reply)
-        return reply
+        return 'answer' in accepted ? replayed(accepted.answer) : bulkReply(accepted.results)
       },
     }),
     route({
