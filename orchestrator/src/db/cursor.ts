@@ -21,6 +21,16 @@ export function decodeCursor(cursor: string): Place {
   return { at: new Date(at), id }
 }
 
+/** What comes before every place, going down: with it a first page is a page like any other. */
+const TOP: [at: string, id: string] = ['infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff']
+
+/** The place to go on below, as values of a statement. Throws `invalid_cursor`. */
+export function below(cursor: string | undefined): [at: Date | string, id: string] {
+  if (cursor === undefined) return TOP
+  const { at, id } = decodeCursor(cursor)
+  return [at, id]
+}
+
 function json(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -25,13 +25,17 @@ export async function appendEvents(tx: Queryable, events: NewEvent[]): Promise<S
   return events.map((event, n) => {
     const row = rows[n]
     if (!row) throw new Error('an event was not stored')
-    return {
-      id: row.id,
-      type: event.type,
-      tenant_id: event.tenantId,
-      account_id: event.accountId,
-      created_at: row.created_at.toISOString(),
-      data: event.data,
-    }
+    return storedEvent(event, row.id, row.created_at)
   })
+}
+
+export function storedEvent(event: NewEvent, id: string, createdAt: Date): StoredEvent {
+  return {
+    id,
+    type: event.type,
+    tenant_id: event.tenantId,
+    account_id: event.accountId,
+    created_at: createdAt.toISOString(),
+    data: event.data,
+  }
 }

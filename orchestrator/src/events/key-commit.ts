@@ -21,7 +21,8 @@ const write = prepared(
      where k.session_id = turn.id and k.type = g.type and k.id = g.id
    ), raws as (
      update message m set raw = r.raw from turn, unnest($9::text[], $10::bytea[]) as r(wa_id, raw)
-     where m.account_id = turn.account_id and m.wa_id = r.wa_id and m.author = 'me' and m.raw is null
+     where m.account_id = turn.account_id and m.wa_id = any($9::text[]) and m.wa_id = r.wa_id and m.author = 'me'
+       and m.raw is null
    )
    select 1 from turn`,
 )

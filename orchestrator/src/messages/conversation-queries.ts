@@ -1,6 +1,6 @@
 /** Conversations as callers read them. */
 
-import { decodeCursor, encodeCursor } from '../db/cursor.ts'
+import { below, encodeCursor } from '../db/cursor.ts'
 import { prepared, type Queryable } from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
 import { readIdentities } from './identities.ts'
@@ -23,22 +23,24 @@ const columns = `id, account_id as "accountId", kind, jid, pn, lid, name, last_m
   created_at as "createdAt"`
 
 // A chat of which no message is known (of a history sync) is kept for its name, and not listed.
-const page = prepared<Row>(
-  'conversation_page',
+const pageOf = (account: string) =>
   `select ${columns} from conversation
-   where tenant_id = $1 and last_message_at is not null and ($2::uuid is null or account_id = $2)
-     and ($3::timestamptz is null or (last_message_at, id) < ($3, $4::uuid))
-   order by last_message_at desc, id desc limit $5`,
-)
+   where tenant_id = $1 and last_message_at is not null and (last_message_at, id) < ($2::timestamptz, $3::uuid)
+     ${account} order by last_message_at desc, id desc limit $4`
+const page = prepared<Row>('conversation_page', pageOf(''))
+const pageOfAccount = prepared<Row>('conversation_page_of_account', pageOf('and account_id = $5'))
 const byId = prepared<Row>(
   'conversation_by_id',
   `select ${columns} from conversation where tenant_id = $1 and id = $2`,
 )
-const byAddress = prepared<Row>(
-  'conversation_by_address',
+const byAddressOf = (account: string) =>
   `select ${columns} from conversation
-   where tenant_id = $1 and ($2::uuid is null or account_id = $2) and (jid = $3 or pn = $4 or lid = $5)
-   order by last_message_at desc nulls last limit 2`,
+   where tenant_id = $1 and (jid = $2 or pn = $3 or lid = $4) ${account}
+   order by last_message_at desc nulls last limit 2`
+const byAddress = prepared<Row>('conversation_by_address', byAddressOf(''))
+const byAddressOfAccount = prepared<Row>(
+  'conversation_by_address_of_account',
+  byAddressOf('and account_id = $5'),
 )
 
 /** Those with the newest message first. Throws `invalid_cursor`. */
@@ -47,8 +49,8 @@ export async function listConversations(
   tenantId: string,
   { accountId, cursor, limit }: { accountId?: string; cursor?: string; limit: number },
 ): Promise<ConversationPage> {
-  const after = cursor === undefined ? undefined : decodeCursor(cursor)
-  const rows = await page(db, [tenantId, accountId ?? null, after?.at ?? null, after?.id ?? null, limit + 1])
+  const values = [tenantId, ...below(cursor), limit + 1]
+  const rows = await (accountId ? pageOfAccount(db, [...values, accountId]) : page(db, values))
   const shown = rows.slice(0, limit)
   const last = rows.length > limit ? shown.at(-1) : undefined
   return {
@@ -75,7 +77,8 @@ export async function readConversation(
   }
   const given = parseRecipient(idOrAddress, 'id')
   const { jid, pn, lid } = accountId ? (await readIdentities(db, accountId, [given])).complete(given) : given
-  const rows = await byAddress(db, [tenantId, accountId ?? null, jid, pn ?? null, lid ?? null])
+  const values = [tenantId, jid, pn ?? null, lid ?? null]
+  const rows = await (accountId ? byAddressOfAccount(db, [...values, accountId]) : byAddress(db, values))
   const [row, another] = rows
   if (!row) throw notFound(idOrAddress)
   if (another && another.accountId !== row.accountId) {

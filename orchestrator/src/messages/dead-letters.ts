@@ -35,7 +35,7 @@ const page = prepared<Row>(
   `select ${messageColumns}, j.id as "jobId", j.last_error as reason, j.attempts, j.finished_at as "diedAt"
    from lane l join lane_job j on j.key = l.key and j.state = 'dead'
      join (${messageTables}) on m.id = (j.payload->>'message_id')::uuid
-   where l.tenant_id = $1 and l.key like '${SEND_QUEUE}:%' and m.tenant_id = $1 and ($2::bigint is null or j.id < $2)
+   where l.tenant_id = $1 and l.key like '${SEND_QUEUE}:%' and m.tenant_id = $1 and j.id < $2
    order by j.id desc limit $3`,
 )
 const deadJob = prepared<{ messageId: string }>(
@@ -51,7 +51,7 @@ export async function listDeadLetters(
   { cursor, limit }: { cursor?: string; limit: number },
 ): Promise<{ data: DeadLetter[]; next_cursor: string | null }> {
   if (cursor !== undefined && !jobId.test(cursor)) throw new PalomarError('invalid_cursor')
-  const rows = await page(db, [tenantId, cursor ?? null, limit + 1])
+  const rows = await page(db, [tenantId, cursor ?? LAST, limit + 1])
   const shown = rows.slice(0, limit)
   return {
     data: shown.map((row) => ({
@@ -77,5 +77,7 @@ export async function redriveDeadLetter(
   return changes.retry(tenantId, job.messageId)
 }
 
+/** the greatest that a bigint can hold: where the first page begins */
+const LAST = '9223372036854775807'
 /** what a bigint can hold */
 const jobId = /^[1-9]\d{0,17}$/

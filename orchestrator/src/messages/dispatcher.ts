@@ -13,9 +13,10 @@
  */
 import type { SendResult } from '@palomar/session-node/contract'
 import type { PoolClient } from 'pg'
-import { type Database, type Queryable, together } from '../db/database.ts'
+import { type Database, Ending, type Queryable, together } from '../db/database.ts'
 import { appendEvents } from '../events/event-log.ts'
 import type { FanOut } from '../events/fan-out.ts'
+import type { StoredEvent } from '../events/types.ts'
 import { pauseLane } from '../lanes/lane-control.ts'
 import type { LaneJob, LaneOutcome } from '../lanes/lane-job.ts'
 import type { Finished, LaneHandler, LaneTry } from '../lanes/lane-try.ts'
@@ -24,6 +25,7 @@ import type { Metrics } from '../metrics.ts'
 import type { NodeClients } from '../nodes/node-clients.ts'
 import { NodeError } from '../nodes/node-error.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
+import { markSent } from './mark-sent.ts'
 import { keepRecipient } from './resolved-recipient.ts'
 import { sendError } from './send-errors.ts'
 import { sendJob } from './send-job.ts'
@@ -99,11 +101,27 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (attempt.followed && !work.unresolved && (await news.within(COMMIT_MS)))
       return { result: 'done', paceMs }
     news.stop()
-    const change: StatusChange = { to: 'sent', at: waTime(answer.acked_at) }
-    return settle(attempt, work, change, { result: 'done', paceMs }, async (tx) => {
-      const { conversationId: id, pn, lid } = work
-      if (work.unresolved) await keepRecipient(tx, work, { id, pn, lid }, answer.recipient)
+    const done: LaneOutcome = { result: 'done', paceMs }
+    const at = waTime(answer.acked_at)
+    if (!work.unresolved) return settleSent(attempt, work, at, done)
+    return settle(attempt, work, { to: 'sent', at }, done, (tx) => {
+      const { conversationId: id, chatPn: pn, chatLid: lid } = work
+      return keepRecipient(tx, work, { id, pn, lid }, answer.recipient)
     })
+  }
+
+  async function settleSent(
+    attempt: LaneTry,
+    work: SendWork,
+    at: Date,
+    done: LaneOutcome,
+  ): Promise<Finished> {
+    await attempt.mayEnd()
+    const [events, finished] = await database.transaction(
+      async (tx) => new Ending(together(markSent(tx, work, at), attempt.finish(tx, done))),
+    )
+    tell(events)
+    return finished
   }
 
   /** Writes what became of the message and ends the job, together; tells it once that is durable. */
@@ -115,19 +133,20 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     before: (tx: PoolClient) => Promise<void>,
   ): Promise<Finished> {
     await attempt.mayEnd()
-    const { events, finished } = await database.transaction(async (tx) => {
+    const [, events, finished] = await database.transaction(async (tx) => {
       await before(tx)
       const decision = await decideFacts(tx, work.accountId, [{ waId: work.waId, change }])
-      const [, events, finished] = await together(
-        storeDecision(tx, decision),
-        appendEvents(tx, decision.events),
-        attempt.finish(tx, outcome),
+      return new Ending(
+        together(storeDecision(tx, decision), appendEvents(tx, decision.events), attempt.finish(tx, outcome)),
       )
-      return { events, finished }
     })
+    tell(events)
+    return finished
+  }
+
+  function tell(events: StoredEvent[]): void {
     for (const event of events) metrics.messages.inc({ event: event.type })
     fanOut.publish(events)
-    return finished
   }
 
   async function failed(

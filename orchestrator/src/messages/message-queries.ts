@@ -1,6 +1,6 @@
 /** Messages as callers read them. Everything is asked for with its tenant: what another has does not exist. */
 
-import { decodeCursor, encodeCursor } from '../db/cursor.ts'
+import { below, encodeCursor } from '../db/cursor.ts'
 import { prepared, type Queryable } from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
 import type { Message, MessagePage } from './message-schemas.ts'
@@ -14,7 +14,7 @@ const page = prepared<MessageRow>(
   'message_page',
   `select ${messageColumns} from ${messageTables}
    where m.tenant_id = $1 and m.conversation_id = $2
-     and ($3::timestamptz is null or (m.timestamp, m.id) < ($3, $4::uuid))
+     and (m.timestamp, m.id) < ($3::timestamptz, $4::uuid)
    order by m.timestamp desc, m.id desc limit $5`,
 )
 
@@ -45,8 +45,7 @@ export async function listMessages(
   conversationId: string,
   { cursor, limit }: { cursor?: string; limit: number },
 ): Promise<MessagePage> {
-  const after = cursor === undefined ? undefined : decodeCursor(cursor)
-  const rows = await page(db, [tenantId, conversationId, after?.at ?? null, after?.id ?? null, limit + 1])
+  const rows = await page(db, [tenantId, conversationId, ...below(cursor), limit + 1])
   const shown = rows.slice(0, limit)
   const last = rows.length > limit ? shown.at(-1) : undefined
   return {

@@ -18,7 +18,7 @@ type Report<T extends NodeEvent['type']> = Extract<NodeEvent, { type: T }>
 const storePrepared = prepared(
   'message_prepared',
   `update message m set raw = u.raw from unnest($2::text[], $3::bytea[]) as u(wa_id, raw)
-   where m.account_id = $1 and m.wa_id = u.wa_id and m.author = 'me' and m.raw is null`,
+   where m.account_id = $1 and m.wa_id = any($2) and m.wa_id = u.wa_id and m.author = 'me' and m.raw is null`,
 )
 const nameConversations = prepared(
   'conversation_name',

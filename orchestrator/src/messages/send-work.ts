@@ -1,25 +1,15 @@
 /** All that one try of a send needs to know, in one statement. */
-import { type Content, type SendCommandInput, textContent } from '@palomar/session-node/contract'
+import { type SendCommandInput, textContent } from '@palomar/session-node/contract'
 import { prepared, type Queryable } from '../db/database.ts'
 import type { SessionState } from '../sessions/state-table.ts'
+import { type MessageRow, messageColumns, messageTables } from './message-view.ts'
 import { sendError } from './send-errors.ts'
-import type { MessageStatus } from './status.ts'
 
-export interface SendWork {
-  tenantId: string
-  accountId: string
-  conversationId: string
-  waId: string
-  status: MessageStatus
-  content: Content
+export interface SendWork extends MessageRow {
   /** the protobuf that an earlier try made; null: of no try have bytes left, for they wait until it is stored */
   raw: Buffer | null
-  context: { message_id: string; from?: string } | null
   quotedRaw: Buffer | null
   quotedAuthor: string | null
-  jid: string
-  pn: string | null
-  lid: string | null
   /** the recipient is to be looked up first */
   unresolved: boolean
   sessionId: string
@@ -30,12 +20,10 @@ export interface SendWork {
 
 const read = prepared<SendWork>(
   'send_work',
-  `select m.tenant_id as "tenantId", m.account_id as "accountId", m.conversation_id as "conversationId",
-     m.wa_id as "waId", m.status, m.content, m.raw, m.context, q.raw as "quotedRaw", q.author as "quotedAuthor",
-     c.jid, c.pn, c.lid, c.kind = 'person' and c.resolved_at is null as unresolved,
+  `select ${messageColumns}, m.raw, q.raw as "quotedRaw", q.author as "quotedAuthor",
+     c.kind = 'person' and c.resolved_at is null as unresolved,
      s.id as "sessionId", s.state as "sessionState", n.id as "nodeId", n.address as "nodeAddress"
-   from message m
-     join conversation c on c.id = m.conversation_id
+   from ${messageTables}
      join session s on s.account_id = m.account_id
      left join lateral (select id, address from node
        where session_id = s.id and status = 'running' order by started_at desc limit 1) n on true
@@ -67,7 +55,7 @@ export async function rememberEarlierTry(db: Queryable, messageId: string): Prom
 export function commandOf(work: SendWork, ackTimeoutMs: number): SendCommandInput {
   return {
     id: work.waId,
-    to: { jid: work.jid, pn: work.pn ?? undefined, lid: work.lid ?? undefined },
+    to: { jid: work.chatJid, pn: work.chatPn ?? undefined, lid: work.chatLid ?? undefined },
     resolve: work.unresolved,
     content: textContent.parse(work.content),
     context: work.context
