@@ -4,6 +4,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { endOfLog, logPath } from './log-files.ts'
 import { nodeFlags, nodeTuning } from './node-flags.ts'
+import { lowerPriority } from './node-priority.ts'
 import { identityOf } from './process-identity.ts'
 import { type ProcessState, writeState } from './process-state.ts'
 import { type NodeSpec, RuntimeError } from './runtime.ts'
@@ -40,7 +41,9 @@ export async function launch(
     const startedAt = new Date().toISOString()
     const state = { name, labels, pid: child.pid ?? 0, identity: identity ?? '', startedAt, port: null }
     writeState(folder, state)
-    const told = { ...state, port: await port }
+    const lowered = child.pid === undefined ? undefined : lowerPriority(child.pid)
+    const [toldPort] = await Promise.all([port, lowered])
+    const told = { ...state, port: toldPort }
     writeState(folder, told)
     await release(child)
     child.unref()

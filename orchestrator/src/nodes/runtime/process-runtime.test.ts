@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -66,6 +66,14 @@ describe('the process driver', { timeout: 30_000 }, () => {
       MALLOC_ARENA_MAX: '1',
       UV_THREADPOOL_SIZE: '1',
     })
+  })
+
+  test('a node goes after what all sessions wait for, wherever the system counts priorities', async () => {
+    const { spec } = await startHealthy(runtime)
+    const { pid } = JSON.parse(await readFile(join(dataDir, 'nodes', spec.name, 'state.json'), 'utf8'))
+    expect(getPriority(pid)).toBe(getPriority() + 5)
+    const group = await readFile(`/proc/${pid}/autogroup`, 'utf8').catch(() => 'none')
+    if (group !== 'none') expect(group).toMatch(/nice 5\n$/)
   })
 
   test('a node that ends before it tells its port is a failed start with its last words, and leaves nothing', async () => {
