@@ -1,9 +1,10 @@
 /**
- * `npm run bench:send -- [--runtime process|docker] [--messages 300] [--accounts 10] [--seconds 30] [--rate 200]`
+ * `npm run bench:send -- [--runtime process|docker] [--messages 300] [--accounts 10] [--seconds 30] [--soak 30] [--rate 200]`
  *
  * How fast messages go out, beside raw Baileys at the same work in the same run: from the API's acceptance to the
  * WhatsApp server's ack, to a contact who decrypts and sends receipts. And how fast they are durably taken (202) while
- * they are being sent, how many a second go out for long, and what that costs in CPU.
+ * they are being sent and while they wait for their time; how many a second go out for long, one account for `soak`
+ * seconds, all for `seconds`; and what that costs in CPU.
  */
 import { type PairedAccount, pairAccounts } from '../harness/pairing.ts'
 import { type Bench, benchmark } from './benchmark.ts'
@@ -15,7 +16,7 @@ import { round, summarize } from './summary.ts'
 import { createTally, type Tally } from './tally.ts'
 import { cpuOf, cpuPer, cpuSeconds } from './usage.ts'
 
-const defaults = { messages: 300, accounts: 10, seconds: 30, rate: 200 }
+const defaults = { messages: 300, accounts: 10, seconds: 30, soak: 30, rate: 200 }
 type SendBench = Bench<typeof defaults>
 
 interface Parties {
@@ -29,16 +30,20 @@ interface Parties {
 /** acknowledged asynchronous sends that may be outstanding for each account: enough that its lane never runs dry */
 const AHEAD = 100
 
+const HOUR_MS = 3_600_000
+
 await benchmark('send', defaults, async (bench) => {
   const parties = await prepare(bench)
   const { accounts } = bench.sizes
   return {
-    one_by_one: await sync(bench, parties, 1, 1),
     ten_in_flight: await sync(bench, parties, 1, 10),
     all_accounts: await sync(bench, parties, accounts, 10),
-    accept: await accept(bench, parties),
-    sustained_one: await sustained(bench, parties, 1),
-    sustained_all: await sustained(bench, parties, accounts),
+    accept_waiting: await accept(bench, parties, 'later'),
+    accept_sending: await accept(bench, parties, 'async'),
+    sustained_all: await sustained(bench, parties, accounts, bench.sizes.seconds),
+    sustained_one: await sustained(bench, parties, 1, bench.sizes.soak),
+    // Last, when the code on both sides is as warm as in a process that has been up for a while.
+    one_by_one: await sync(bench, parties, 1, 1),
   }
 })
 
@@ -67,8 +72,13 @@ async function prepare({ stack, sizes, say, onEnd }: SendBench): Promise<Parties
   return parties
 }
 
-async function post(parties: Parties, account: PairedAccount, body: string, mode: 'sync' | 'async') {
-  const message = { account_id: account.id, to: `+${parties.contact.phone}`, type: 'text', text: { body } }
+type Mode = 'sync' | 'async' | 'later'
+
+async function post(parties: Parties, account: PairedAccount, body: string, mode: Mode) {
+  const message = {
+    ...{ account_id: account.id, to: `+${parties.contact.phone}`, type: 'text', text: { body } },
+    ...(mode === 'later' ? { send_at: new Date(Date.now() + HOUR_MS).toISOString() } : {}),
+  }
   const [path, expected] = mode === 'sync' ? ['/api/messages', 201] : ['/api/messages?async=true', 202]
   await parties.client.post(String(path), message, Number(expected))
 }
@@ -109,8 +119,8 @@ async function sync(bench: SendBench, parties: Parties, accounts: number, inFlig
   return report
 }
 
-/** Durable acceptance by the clock, spread over all accounts, while their lanes send what has been accepted. */
-async function accept({ stack, sizes, signal, say }: SendBench, parties: Parties) {
+/** Durable acceptance by the clock, spread over all accounts: of what their lanes send meanwhile, or of what waits. */
+async function accept({ stack, sizes, signal, say }: SendBench, parties: Parties, mode: 'async' | 'later') {
   const { rate } = sizes
   const count = Math.ceil(rate * Math.min(sizes.seconds, 60))
   const before = await cpuOf(stack)
@@ -118,18 +128,23 @@ async function accept({ stack, sizes, signal, say }: SendBench, parties: Parties
   const times = await openLoop({ rate, count, signal }, (n) => {
     const account = parties.accounts[n % parties.accounts.length]
     if (!account) throw new Error('no account')
-    return post(parties, account, `accepted ${n}`, 'async')
+    return post(parties, account, `accepted ${n}`, mode)
   })
-  const waiting = count - (parties.acks.count - acked)
-  await parties.acks.reaches(acked + count)
+  const not_sent_yet = count - (parties.acks.count - acked)
+  if (mode === 'async') await parties.acks.reaches(acked + count)
   const cpu_ms = cpuPer(count, before, await cpuOf(stack))
-  const report = { rate, ...summarize(times), not_sent_yet: waiting, cpu_ms }
-  say(`accept: ${JSON.stringify(report)}`)
+  const report = { rate, ...summarize(times), ...(mode === 'async' ? { not_sent_yet } : {}), cpu_ms }
+  say(`accept, ${mode}: ${JSON.stringify(report)}`)
   return report
 }
 
 /** Asynchronous sends that never run dry, for a while: what goes out in a second. */
-async function sustained({ stack, sizes, signal, say }: SendBench, parties: Parties, accounts: number) {
+async function sustained(
+  { stack, signal, say }: SendBench,
+  parties: Parties,
+  accounts: number,
+  forSeconds: number,
+) {
   const senders = parties.accounts.slice(0, accounts)
   const { acks } = parties
   const start = acks.count
@@ -138,7 +153,7 @@ async function sustained({ stack, sizes, signal, say }: SendBench, parties: Part
   const began = performance.now()
   const elapsed = () => (performance.now() - began) / 1000
   const feed = async (account: PairedAccount) => {
-    for (let n = 0; elapsed() < sizes.seconds; n++) {
+    for (let n = 0; elapsed() < forSeconds; n++) {
       signal.throwIfAborted()
       accepted++
       await post(parties, account, `sustained ${n}`, 'async')
