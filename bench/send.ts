@@ -43,7 +43,7 @@ await benchmark('send', defaults, async (bench) => {
     sustained_all: await sustained(bench, parties, accounts, bench.sizes.seconds),
     sustained_one: await sustained(bench, parties, 1, bench.sizes.soak),
     // Last, when the code on both sides is as warm as in a process that has been up for a while.
-    one_by_one: await sync(bench, parties, 1, 1),
+    one_by_one: { ...(await sync(bench, parties, 1, 1)), raw_http: await rawHttp(bench, parties) },
   }
 })
 
@@ -116,6 +116,20 @@ async function sync(bench: SendBench, parties: Parties, accounts: number, inFlig
     cpu_ms: cpu,
   }
   say(`${accounts} × ${inFlight} in flight: ${JSON.stringify(report)}`)
+  return report
+}
+
+/** The same one by one from raw Baileys behind bare HTTP: what a caller of any HTTP API can hope for at best. */
+async function rawHttp({ stack, sizes, signal, say, onEnd }: SendBench, { raw, contact }: Parties) {
+  const { url } = await raw.call('listen', {})
+  const client = leanClient({ ...stack.client, url })
+  onEnd(() => client.close())
+  const message = { client: 0, to: contact.jid, text: 'over HTTP' }
+  const { times } = await closedLoop({ inFlight: 1, count: sizes.messages, signal }, () =>
+    client.post('/', message, 200),
+  )
+  const report = summarize(times)
+  say(`raw Baileys behind HTTP: ${JSON.stringify(report)}`)
   return report
 }
 

@@ -1,4 +1,8 @@
 /** The process of the raw Baileys clients: carries out what its parent asks, and ends with it. */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text as readText } from 'node:stream/consumers'
 import { closedLoop } from '../load.ts'
 import { createRawClient, type RawClient } from './client.ts'
 import type { RawAnswer, RawCall, RawCalls, RawRequest } from './protocol.ts'
@@ -32,6 +36,20 @@ const calls: { [C in RawCall]: (args: RawCalls[C]['args']) => Promise<RawCalls[C
       ),
     )
     return { times: loops.flatMap(({ times }) => times), seconds: (performance.now() - began) / 1000 }
+  },
+  async listen() {
+    const server = createServer((request, response) => {
+      readText(request)
+        .then(async (body) => {
+          const { client, to, text } = JSON.parse(body) as { client: number; to: string; text: string }
+          await clientOf(client).sendText(to, text)
+          response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
+        })
+        .catch((error) => response.destroy(error))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
   },
   async end({ client }) {
     clientOf(client).end()

@@ -10,6 +10,8 @@ export interface RawCalls {
     args: { clients: number[]; inFlight: number; count: number; to: string }
     result: { times: number[]; seconds: number }
   }
+  /** from then on it also sends by bare HTTP, POST {client, to, text}, answered at the server's ack */
+  listen: { args: Record<string, never>; result: { url: string } }
   end: { args: { client: number }; result: null }
 }
 export type RawCall = keyof RawCalls

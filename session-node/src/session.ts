@@ -3,6 +3,7 @@ import { CommitLog } from './commits/commit-log.ts'
 import type { SimulatorTarget } from './environment/simulator-target.ts'
 import type { FatalError } from './errors.ts'
 import type { Logger } from './logger.ts'
+import { watchLateness } from './orchestrator/lateness.ts'
 import type { OrchestratorClient } from './orchestrator/orchestrator-client.ts'
 import { Acknowledgements } from './whatsapp/acknowledgements.ts'
 import { Connection } from './whatsapp/connection.ts'
@@ -41,6 +42,9 @@ const MAX_KEY_BYTES = 6 * 1024 * 1024
 /** a first login alone writes 812 pre-keys: below that it would leave WhatsApp again and again */
 const MIN_PENDING_BYTES = 512 * 1024
 
+/** longer than an orchestrator takes to be replaced: past it we leave WhatsApp, which keeps for us what it cannot deliver */
+const KEYS_LATE_MS = 30_000
+
 /** Builds what runs the account, from what the orchestrator gave on attach. */
 export const createSession = ({
   attached,
@@ -61,12 +65,13 @@ export const createSession = ({
   const identities = new Identities()
   const inbox = new Inbox(attached.seen)
   const cache = new KeyCache(MAX_KEY_BYTES, () => log.durablePosition)
+  const watchKeys = watchLateness(KEYS_LATE_MS, (late) => connection.hold('keys_pending', late))
   const keyStore = new KeyStore({
     cache,
     inbox,
     identities,
     log,
-    fetch: (type, ids) => orchestrator.keys(type, ids),
+    fetch: (type, ids) => watchKeys(orchestrator.keys(type, ids)),
   })
   const acknowledgements = new Acknowledgements(attached.acked)
   const order = new MessageOrder()

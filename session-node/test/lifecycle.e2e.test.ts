@@ -173,8 +173,9 @@ describe('the orchestrator', () => {
     orchestrator.settings.max_pending_bytes = 512 * 1024
     const node = await stage.pairedNode()
     const contact = simulator.addContact({})
-    await simulator.contactSend({ phone: contact.phone, to: PHONE, text: 'before' })
-    await orchestrator.untilEvent('message')
+    // with the second, all keys of this chat are in the node: one that has to ask for keys writes nothing meanwhile
+    await simulator.contactSend({ phone: contact.phone, to: PHONE, text: 'before {n}', count: 2 })
+    await orchestrator.until(() => orchestrator.eventsOf('message').length === 2, 'both messages')
 
     orchestrator.away = true
     const { ids } = await simulator.contactSend({
@@ -194,6 +195,38 @@ describe('the orchestrator', () => {
       30_000,
     )
     await stage.active()
+    expect(simulator.counters().retries).toBe(0)
+  })
+
+  it('keys that are not to be had for long make the node leave WhatsApp, and come back by itself', {
+    timeout: 90_000,
+  }, async () => {
+    const stage = await setStage()
+    const { orchestrator, simulator } = stage
+    const node = await stage.pairedNode()
+    const stranger = simulator.addContact({})
+    orchestrator.away = true
+    // the first message of a stranger takes one of our pre-keys, which is in the database
+    const { ids } = await simulator.contactSend({
+      phone: stranger.phone,
+      to: PHONE,
+      text: 'hello {n}',
+      count: 3,
+    })
+    await vi.waitFor(async () => expect((await node.health()).state).toBe('reconnecting'), {
+      timeout: 60_000,
+    })
+    expect(simulator.counters().devices[0]).toMatchObject({ connected: false })
+
+    orchestrator.away = false
+    await orchestrator.until(
+      () => ids.every((id) => orchestrator.eventsOf('message').some((event) => event.id === id)),
+      'all messages',
+    )
+    await stage.active()
+    expect(orchestrator.eventsOf('state')).toContainEqual(
+      expect.objectContaining({ state: 'reconnecting', reason: 'keys_pending' }),
+    )
     expect(simulator.counters().retries).toBe(0)
   })
 

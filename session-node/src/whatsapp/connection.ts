@@ -30,6 +30,9 @@ const GOOD_MS = 5_000
 const MAX_SILENCES = 2
 
 /** Keeps one account connected: one socket at a time, made again by the table of `closing.ts`. */
+/** Too much waits to be written; or keys that we need are not to be had: what comes would only pile up here. */
+export type Hold = 'commits_pending' | 'keys_pending'
+
 export class Connection {
   readonly #options: ConnectionOptions
   readonly pairing = new Pairing()
@@ -43,14 +46,15 @@ export class Connection {
   #deadline: NodeJS.Timeout | undefined
   /** why we end the socket ourselves; undefined: the other side did */
   #leaving: string | undefined
-  #held = false
+  /** why we stay away from WhatsApp, so that it keeps for us what comes */
+  readonly #holds = new Set<Hold>()
   #stopped = false
   #silences = 0
   lastTrafficAt: Date | undefined
 
   constructor(options: ConnectionOptions) {
     this.#options = options
-    options.log.onPressure = (overloaded) => (overloaded ? this.#hold() : this.#resume())
+    options.log.onPressure = (overloaded) => this.hold('commits_pending', overloaded)
   }
 
   get state(): ConnectionState {
@@ -127,7 +131,7 @@ export class Connection {
   }
 
   #open(): void {
-    if (this.#stopped || this.#held || this.#line) return
+    if (this.#stopped || this.#holds.size > 0 || this.#line) return
     const socket = this.#options.makeSocket()
     let hangUp: () => void = () => undefined
     const closed = new Promise<void>((resolve) => {
@@ -182,8 +186,9 @@ export class Connection {
     this.#activeSince = undefined
     if (!credentials.paired) credentials.renew()
     if (this.#stopped || leaving === 'requested') return
-    if (this.#held) {
-      this.#report({ state: 'reconnecting', reason: 'commits_pending' })
+    const [hold] = this.#holds
+    if (hold) {
+      this.#report({ state: 'reconnecting', reason: hold })
       return
     }
     const ending = leaving ? { code: 408, message: leaving } : endingOf(error)
@@ -250,15 +255,16 @@ export class Connection {
     log.append({ events: [{ type: 'state', ...report }] }, { seals: true })
   }
 
-  #hold(): void {
-    this.#held = true
-    clearTimeout(this.#retry)
-    this.#retry = undefined
-    void this.#leave('commits_pending')
-  }
-
-  #resume(): void {
-    this.#held = false
+  /** Leaves WhatsApp while there is a reason to, and comes back when there is none. */
+  hold(reason: Hold, on: boolean): void {
+    if (on) {
+      this.#holds.add(reason)
+      clearTimeout(this.#retry)
+      this.#retry = undefined
+      void this.#leave(reason)
+      return
+    }
+    if (!this.#holds.delete(reason) || this.#holds.size > 0) return
     if (this.#state === 'reconnecting' || this.#state === 'connecting') this.#open()
   }
 
