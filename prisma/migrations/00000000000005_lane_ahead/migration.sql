@@ -20,8 +20,12 @@ declare
   k lane_job;
 begin
   update lane_job set state = 'pending' where key = l.key and state = 'scheduled' and run_at <= at;
+  -- By id alone: with the state in the condition the planner takes the index of what is pending, all of it.
   if l.head is not null then
-    select * into j from lane_job where id = l.head and state = 'pending';
+    select * into j from lane_job where id = l.head;
+    if j.state is distinct from 'pending' then
+      j := null;
+    end if;
     due := j.run_at;
   end if;
   if j.id is null then
@@ -39,8 +43,11 @@ begin
   if token is not null and j.id is not null and (begun or due <= at) then
     if want > 1 and l.pace_ms = 0 and (free_at is null or free_at <= at) then
       -- What was handed out before a crash may be done already: it keeps its place.
-      select * into k from lane_job where id = l.ahead and id <> j.id and state = 'pending';
-      if not found then
+      if l.ahead <> j.id then
+        select * into k from lane_job where id = l.ahead;
+      end if;
+      if k.state is distinct from 'pending' then
+        k := null;
         select * into k from lane_job where key = l.key and state = 'pending' and id <> j.id
           order by priority desc, id limit 1;
       end if;
