@@ -1,113 +1,24 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { createTestDatabase } from '../../test/database.ts'
-import { createSession, type SessionFixture } from '../../test/session-fixture.ts'
-import { createFanOut } from '../events/fan-out.ts'
-import { createLogger } from '../logger.ts'
-import { createMetrics } from '../metrics.ts'
-import { createNodeClients } from '../nodes/node-clients.ts'
-import { createNodeSpecs } from '../nodes/node-spec.ts'
-import { FakeEngine, type FakeNode } from '../nodes/runtime/fake-engine.ts'
+import { expect, test } from 'vitest'
+import {
+  clients,
+  connect,
+  database,
+  engine,
+  eventually,
+  keys,
+  logger,
+  nodeOf,
+  nodesOf,
+  reconcile,
+  report,
+  rowsOf,
+  runtime,
+  sessionOf,
+  sessions,
+} from '../../test/reconciler-fixture.ts'
+import { createSession } from '../../test/session-fixture.ts'
 import { FakeRuntime } from '../nodes/runtime/fake-runtime.ts'
-import { RuntimeError } from '../nodes/runtime/runtime.ts'
-import { createSecrets } from '../secrets.ts'
-import { createAttach } from './attach.ts'
-import { createInboxStore } from './inbox-store.ts'
-import { createKeyStore } from './key-store.ts'
 import { createLifecycle } from './lifecycle.ts'
-import { createReconciler, type Reconciler, type ReconcilerOptions } from './reconciler.ts'
-import { createSessionChanges } from './session-changes.ts'
-import { applySessionReports, type StateReport } from './session-reports.ts'
-import { changeSession } from './session-transaction.ts'
-
-const database = await createTestDatabase()
-const secrets = createSecrets(Buffer.alloc(32, 1))
-const logger = createLogger('error', true)
-const fanOut = createFanOut(logger)
-const changes = createSessionChanges()
-const clients = createNodeClients(secrets)
-const keys = createKeyStore(secrets)
-const inbox = createInboxStore(secrets)
-const settings = { mark_online: true, max_pending_bytes: 1_000 }
-const attach = createAttach({ database, keys, inbox, changes, settings })
-const sessions = { database, fanOut, changes }
-
-let engine: FakeEngine
-let runtime: FakeRuntime
-let running: Reconciler[]
-/** nodes, by name, that answer their probe with silence */
-let deaf: Set<string>
-
-beforeEach(() => {
-  engine = new FakeEngine()
-  runtime = new FakeRuntime(engine)
-  running = []
-  deaf = new Set()
-  engine.serve = (node) => (_request, response) => {
-    if (deaf.has(node.spec.name)) return void response.destroy()
-    const { PALOMAR_SESSION_ID: session_id, PALOMAR_NODE_ID: node_id } = node.spec.env
-    const commits = { pending: 0, pending_bytes: 0, durable_seq: 0 }
-    const health = { status: 'ok', session_id, node_id, generation: 1, state: 'active', uptime_seconds: 1 }
-    response.end(JSON.stringify({ ...health, last_traffic_at: null, commits }))
-  }
-})
-
-afterEach(async () => {
-  await Promise.all(running.map((reconciler) => reconciler.stop()))
-  await clients.closeAll()
-  engine.dispose()
-  await database.pool.query('delete from tenant')
-})
-
-function reconcile(overrides: Partial<ReconcilerOptions> = {}): Reconciler {
-  const specOf = createNodeSpecs({
-    secrets,
-    orchestratorUrl: 'http://127.0.0.1:1',
-    config: { simulator: undefined, logLevel: 'info' },
-  })
-  const reconciler = createReconciler({
-    ...sessions,
-    ...{ runtime, clients, specOf, logger, metrics: createMetrics() },
-    ...{ reconcileMs: 60_000, startConcurrency: 4, timeouts: { graceMs: 50, callMs: 500, startMs: 2_000 } },
-    ...overrides,
-  })
-  running.push(reconciler)
-  reconciler.start()
-  return reconciler
-}
-
-const eventually = <T>(look: () => T | Promise<T>) => vi.waitFor(look, { timeout: 10_000, interval: 20 })
-
-const nodesOf = ({ sessionId }: SessionFixture): FakeNode[] =>
-  [...engine.nodes.values()].filter(
-    (node) => node.spec.labels.session_id === sessionId && node.status.status === 'running',
-  )
-
-async function nodeOf(fixture: SessionFixture): Promise<FakeNode> {
-  return eventually(async () => {
-    const [node, ...others] = nodesOf(fixture)
-    if (!node) throw new Error('no node')
-    expect(others).toEqual([])
-    const row = await database.prisma.node.findUniqueOrThrow({
-      where: { id: node.spec.labels.node_id ?? '' },
-    })
-    expect(row).toMatchObject({ handle: node.handle })
-    return node
-  })
-}
-
-const sessionOf = ({ sessionId }: SessionFixture) =>
-  database.prisma.session.findUniqueOrThrow({ where: { id: sessionId } })
-const rowsOf = ({ sessionId }: SessionFixture) =>
-  database.prisma.node.findMany({ where: { sessionId }, orderBy: [{ startedAt: 'asc' }, { id: 'asc' }] })
-
-/** What a real node would do: attach, and report that it is connected. */
-async function connect(fixture: SessionFixture, node: FakeNode): Promise<void> {
-  await attach(fixture.sessionId, { node_id: node.spec.labels.node_id ?? '', version: '1' })
-  await report(fixture, { type: 'state', state: 'active' })
-}
-
-const report = ({ sessionId }: SessionFixture, ...reports: StateReport[]) =>
-  changeSession(sessions, sessionId, (tx, session) => applySessionReports(tx, session, reports))
 
 test('starts a node for a session that wants one, and says so in the rows', async () => {
   const fixture = await createSession(database)
@@ -185,8 +96,7 @@ test('a new orchestrator adopts what runs, by the driver’s address, and starts
   await database.pool.query('update node set handle = null where session_id = $1', [fixtures[0]?.sessionId])
   const starts = engine.starts.length
 
-  runtime = new FakeRuntime(engine)
-  reconcile()
+  reconcile({ runtime: new FakeRuntime(engine) })
   for (const [index, fixture] of fixtures.entries()) {
     const address = nodes[index]?.status.status === 'running' ? nodes[index].status.address : ''
     await eventually(async () =>
@@ -226,119 +136,6 @@ test('strays are stopped: superseded, of a deleted account, unknown', async () =
   await database.prisma.account.delete({ where: { id: fixture.accountId } })
   reconciler.wake()
   await eventually(() => expect(engine.nodes.size).toBe(0))
-})
-
-test('an engine that does not answer: nothing is started, stopped or counted, and all goes on afterwards', async () => {
-  const fixture = await createSession(database)
-  const waiting = await createSession(database, { desired: 'stopped' })
-  const reconciler = reconcile()
-  const node = await nodeOf(fixture)
-  await connect(fixture, node)
-
-  runtime.engineState = 'refuses'
-  await database.prisma.session.update({ where: { id: waiting.sessionId }, data: { desired: 'running' } })
-  reconciler.wake(fixture.sessionId)
-  reconciler.wake(waiting.sessionId)
-  await eventually(async () =>
-    expect(await sessionOf(waiting)).toMatchObject({
-      state: 'starting',
-      stateReason: 'the fake engine refuses',
-      failures: 0,
-    }),
-  )
-  expect((await rowsOf(fixture)).map((row) => row.status)).toEqual(['running'])
-
-  runtime.engineState = 'answers'
-  reconciler.wake()
-  await nodeOf(waiting)
-  expect(await nodeOf(fixture)).toBe(node)
-  expect(await sessionOf(waiting)).toMatchObject({ failures: 0, restarts: 0 })
-})
-
-test('a start or stop that hangs holds up nobody else, and is given up in time', async () => {
-  const slow = await createSession(database)
-  const stuck = new Set([slow.sessionId])
-  engine.beforeStart = async ({ labels }) => {
-    if (stuck.has(labels.session_id ?? '')) await new Promise(() => undefined)
-  }
-  const reconciler = reconcile({ startConcurrency: 2, timeouts: { startMs: 300, callMs: 200, graceMs: 10 } })
-  await eventually(() => expect(engine.starts).toHaveLength(1))
-  const others = await Promise.all([1, 2, 3].map(() => createSession(database)))
-  reconciler.wake()
-  for (const other of others) await nodeOf(other)
-  await eventually(async () => expect((await sessionOf(slow)).failures).toBeGreaterThan(0))
-  expect((await rowsOf(slow))[0]?.exitReason).toMatch(/did not start: .*300 ms/)
-
-  stuck.clear()
-  const [first, second] = others
-  if (!first || !second) throw new Error('no sessions')
-  const stuckNode = await nodeOf(first)
-  engine.beforeStop = async (handle) => {
-    if (handle.name === stuckNode.spec.name) await new Promise(() => undefined)
-  }
-  await database.pool.query(`update session set desired = 'stopped' where id = any($1)`, [
-    [first.sessionId, second.sessionId],
-  ])
-  reconciler.wake()
-  await eventually(() => expect(nodesOf(second)).toEqual([]))
-  expect(nodesOf(first)).toEqual([stuckNode])
-})
-
-test('nodes that never make it become an error with the reason and the last lines, tried more and more slowly', async () => {
-  const fixture = await createSession(database)
-  engine.beforeStart = async () => {
-    throw new RuntimeError('image_missing', 'there is no image palomar-session')
-  }
-  const reconciler = reconcile()
-  const leastMs = { 5: 20_000, 6: 40_000, 7: 85_000, 8: 220_000 } as Record<number, number>
-  for (let n = 2; n <= 8; n++) {
-    await eventually(async () => expect((await sessionOf(fixture)).failures).toBe(n))
-    const { state, notBefore } = await sessionOf(fixture)
-    expect(state).toBe(n < 5 ? 'starting' : 'error')
-    if (n >= 5) expect((notBefore?.getTime() ?? 0) - Date.now()).toBeGreaterThan(leastMs[n] ?? 0)
-    await database.prisma.session.update({ where: { id: fixture.sessionId }, data: { notBefore: null } })
-    if (n < 8) reconciler.wake(fixture.sessionId)
-  }
-  const { stateReason } = await sessionOf(fixture)
-  expect(stateReason).toMatch(/^8 nodes in a row .* there is no image palomar-session/)
-  const { rows } = await database.pool.query(`select data from event where data ->> 'session_id' = $1`, [
-    fixture.sessionId,
-  ])
-  expect(rows.map((row) => row.data)).toMatchObject([
-    { state: 'error', reason: expect.stringMatching(/^5 nodes in a row/) },
-  ])
-
-  engine.beforeStart = async () => undefined
-  reconciler.wake(fixture.sessionId)
-  const node = await nodeOf(fixture)
-  expect((await sessionOf(fixture)).state).toBe('error')
-  await connect(fixture, node)
-  expect(await sessionOf(fixture)).toMatchObject({ state: 'active', stateReason: null })
-})
-
-test('a deaf node is replaced when it has been silent for long, not before', async () => {
-  const fixture = await createSession(database)
-  const reconciler = reconcile()
-  const node = await nodeOf(fixture)
-  await connect(fixture, node)
-  deaf.add(node.spec.name)
-  reconciler.wake(fixture.sessionId)
-  await eventually(async () =>
-    expect(await rowsOf(fixture)).toMatchObject([{ health: 'unhealthy', failedProbes: 1 }]),
-  )
-  await database.pool.query(`update node set failed_probes = 2, last_seen_at = now() - interval '16 s'`)
-  reconciler.wake(fixture.sessionId)
-  await eventually(async () => expect(await nodeOf(fixture)).not.toBe(node))
-  expect((await rowsOf(fixture))[0]?.exitReason).toMatch(/did not answer for 1\d s/)
-})
-
-test('an address that has passed to another node is not healthy', async () => {
-  const fixture = await createSession(database)
-  engine.serve = () => (_request, response) => void response.end('{"status":"ok","session_id":"other"}')
-  const reconciler = reconcile()
-  await nodeOf(fixture)
-  reconciler.wake(fixture.sessionId)
-  await eventually(async () => expect(await rowsOf(fixture)).toMatchObject([{ health: 'unhealthy' }]))
 })
 
 test('stop, start, restart, log out: as was asked, one node at a time', async () => {
@@ -384,31 +181,6 @@ test('a node whose session WhatsApp logged out is stopped', async () => {
   await report(fixture, { type: 'state', state: 'logged_out', code: 401 })
   await eventually(() => expect(engine.nodes.size).toBe(0))
   expect(await sessionOf(fixture)).toMatchObject({ state: 'logged_out', desired: 'running', failures: 0 })
-})
-
-test('of two orchestrators one reconciles; the other wakes it, and takes over when it ends', async () => {
-  const early = await createSession(database)
-  const first = reconcile()
-  await nodeOf(early)
-  const second = reconcile({ reconcileMs: 50 })
-  const fixtures = await Promise.all([1, 2, 3].map(() => createSession(database)))
-  for (const { sessionId } of fixtures) second.wake(sessionId)
-  for (const fixture of fixtures) await nodeOf(fixture)
-  expect(engine.starts).toHaveLength(4)
-  await first.stop()
-  const after = await createSession(database)
-  await nodeOf(after)
-})
-
-test('a leader whose connection is cut stops leading, and leads again', async () => {
-  reconcile({ reconcileMs: 50 })
-  await createSession(database).then(nodeOf)
-  await database.pool.query(
-    `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()
-     and database = (select oid from pg_database where datname = current_database())`,
-  )
-  await createSession(database).then(nodeOf)
-  expect(engine.starts).toHaveLength(2)
 })
 
 test('stop waits for what is under way and leaves nodes running', async () => {
