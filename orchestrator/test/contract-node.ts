@@ -24,6 +24,12 @@ export interface ContractNode {
 
 export const acknowledged = (): Answer => ({ ok: {} })
 
+/** answers one after the other, the last one for ever */
+export const inTurn =
+  (...answers: Answer[]) =>
+  () =>
+    (answers.length > 1 ? answers.shift() : answers[0]) as Answer
+
 export async function startContractNode(): Promise<ContractNode> {
   const waiting: { count: number; resolve: () => void }[] = []
   const node: ContractNode = {

@@ -16,6 +16,7 @@ import { createAcceptor } from '../src/messages/accept-message.ts'
 import { createCircuitBreaker } from '../src/messages/circuit-breaker.ts'
 import { messageInput } from '../src/messages/message-input.ts'
 import { createSendWorker } from '../src/messages/send-worker.ts'
+import { createEndWaiter } from '../src/messages/wait-for-end.ts'
 import { createMetrics } from '../src/metrics.ts'
 import { createSecrets } from '../src/secrets.ts'
 import { createInboxStore } from '../src/sessions/inbox-store.ts'
@@ -147,6 +148,8 @@ async function dispatching(accounts: number, each: number): Promise<number> {
     ({ id, acked_at: 1_700_000_000, recipient: to, repeated: false }) as never
   const worker = createSendWorker({
     ...{ database, breaker: createCircuitBreaker(), fanOut, logger, metrics, paceMs: 0 },
+    // No commits come from this node: each end is written by itself.
+    ...{ ends: createEndWaiter({ db: database.pool, fanOut }), commitMs: 0 },
     clients: { of: () => ({ send }) as never },
   })
   let sent = 0

@@ -22,6 +22,7 @@ import { appendEvents } from './event-log.ts'
 import type { FanOut } from './fan-out.ts'
 import { createGate } from './gate.ts'
 import { isKeyCommit, type KeyCommit, writeKeyCommit } from './key-commit.ts'
+import { createPublish } from './publish.ts'
 import { isSendingCommit, type SendingCommit, writeSendingCommit } from './sending-commit.ts'
 import type { StoredEvent } from './types.ts'
 
@@ -67,6 +68,7 @@ export function createIngest({
   metrics,
   onCommitted = [],
 }: IngestOptions): Ingest {
+  const publish = createPublish({ fanOut, metrics })
   const historyGate = createGate(HISTORY_AT_A_TIME)
 
   interface Outcome extends CommitResult {
@@ -133,8 +135,7 @@ export function createIngest({
   }
 
   function announce(sessionId: string, commit: CommitRequest, { accountId, events }: Outcome): void {
-    for (const event of events) metrics.messages.inc({ event: event.type })
-    fanOut.publish(events)
+    publish(events)
     const reports = commit.events.filter(isSessionReport)
     if (accountId === undefined || reports.length === 0) return
     for (const hook of onCommitted) {

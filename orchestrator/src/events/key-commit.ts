@@ -6,6 +6,7 @@ import type { CommitRequest, NodeEvent } from '@palomar/session-node/contract'
 import { prepared, type Queryable } from '../db/database.ts'
 import type { KeyStore } from '../sessions/key-store.ts'
 
+// `any` beside the join: so the messages are met by their whole key, and not by the account's alone.
 // Keys to write and keys to delete have none in common: of one statement's parts none sees what another did.
 const write = prepared(
   'key_commit',

@@ -36,14 +36,19 @@ function gates(...names: string[]) {
   return { open: (name: string) => open.get(name)?.(), opened: (name: string) => opened.get(name) }
 }
 
-function startWorker(opened: (name: string) => Promise<void> | undefined, failing?: string): LaneWorker {
+/** @param early says that a job is done before its end is written */
+function startWorker(
+  opened: (name: string) => Promise<void> | undefined,
+  failing?: string,
+  early = true,
+): LaneWorker {
   const handler: LaneHandler = async ({ kind, attempt: n }, attempt) => {
     seen.push(`${kind} in hand`)
     await attempt.mayDo()
     await opened(kind)
     if (kind === failing && n === 1) return { result: 'retry', error: 'planned', afterMs: 0 }
     seen.push(`${kind} done`)
-    attempt.done()
+    if (early) attempt.done()
     await attempt.mayEnd()
     await opened(`${kind} end`)
     seen.push(`${kind} ends`)
@@ -121,6 +126,21 @@ test('a lane that is paused stops after what was begun', async () => {
   open('a end')
   await vi.waitFor(async () => expect(await statesOf()).toEqual(['done', 'done', 'pending']))
   expect(seen).not.toContain('c in hand')
+})
+
+test('what is in hand and not begun is left when the lane is paused first, and gives way to what is more urgent', async () => {
+  const { open, opened } = gates('a', 'urgent')
+  await add('a', 'b')
+  startWorker(opened, undefined, false)
+  await sawAll('b in hand')
+  await enqueue(database.pool, [{ key: `${queue}:1`, kind: 'urgent', payload: null, priority: 9 }])
+  open('a')
+  await sawAll('urgent in hand')
+  await pauseLane(database.pool, `${queue}:1`, 'infinity', 'a test')
+  open('urgent')
+  await vi.waitFor(async () => expect(await statesOf()).toEqual(['done', 'pending', 'done']))
+  expect(seen).not.toContain('b done')
+  expect(errors).toEqual([])
 })
 
 test('a worker that stops gives back what it had in hand but not begun, and nobody waits for the lease', async () => {

@@ -5,7 +5,7 @@
  * - Of a lane's jobs whose time has come, the one with the greatest priority goes first, then the one enqueued first.
  *   A job with a `runAt` in the future takes no part until then; then it has the place of its enqueuing.
  * - A worker that says so may hold the job after the head, too, and do it while the head's end is being written: the
- *   head has been done by then, and ends are written in order. What a worker holds is not overtaken, nor cancelled.
+ *   head has been done by then, and ends are written in order. What a worker holds is not cancelled.
  * - A job that was begun stays at the head until it is done or dead: while it waits for its next try, nobody of its
  *   lane overtakes it, whatever the priority.
  * - A job is tried at most `maxAttempts` times; then it is dead, with its reason, and the lane goes on.

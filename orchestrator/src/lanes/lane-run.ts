@@ -28,12 +28,12 @@ export async function runLane(run: LaneRun, first: Claim): Promise<void> {
   function begin(job: LaneJob, before: Turn | undefined): Running {
     begun += 1
     const turn = createTurn(before, mayBegin)
-    const running: Running = { job, turn, after: undefined, ended: undefined as never }
+    const running: Begun = { job, turn, after: undefined }
     const hold = () => {
       const want = run.want(begun)
       const { after } = running
-      if (want > 0) after?.turn.grant()
-      else after?.turn.withdraw()
+      if (want === 0) after?.turn.withdraw()
+      else if (turn.isDone) after?.turn.grant()
       return { want, begun: after?.turn.granted ? after.job : undefined }
     }
     const next = {
@@ -42,9 +42,15 @@ export async function runLane(run: LaneRun, first: Claim): Promise<void> {
         return running.after !== undefined
       },
     }
-    running.ended = runTry(options, { lease, job }, held, signal, turn, next)
-    turn.follow(running.ended)
-    return running
+    const ended = runTry(options, { lease, job }, held, signal, turn, next).then((advance) => {
+      const { after } = running
+      // The lane may have been paused, or somebody more urgent have come, before it was begun.
+      if (after && after.job.id === advance.next?.job.id) after.turn.grant()
+      else after?.turn.withdraw()
+      return advance
+    })
+    turn.follow(ended)
+    return Object.assign(running, { ended })
   }
 
   let current: Running | undefined
@@ -72,10 +78,13 @@ export async function runLane(run: LaneRun, first: Claim): Promise<void> {
   }
 }
 
-interface Running {
+interface Begun {
   job: LaneJob
   turn: Turn
   /** the try of the job ahead */
   after: Running | undefined
+}
+
+interface Running extends Begun {
   ended: ReturnType<typeof runTry>
 }

@@ -12,8 +12,9 @@ export interface Turn {
   readonly granted: boolean
   /** resolves when it is this job's turn; rejects with `Withdrawn` when it will not be now */
   mayDo(): Promise<void>
-  /** what is left of this job is its end */
+  /** what is left of this job is its end: the one after it may begin at any time */
   done(): void
+  readonly isDone: boolean
   /** resolves when the one before has ended and the lane goes on; rejects with `Withdrawn` when it does not */
   mayEnd(): Promise<void>
   /** It is going to be the lane's head, unless the lane was given back. */
@@ -34,6 +35,7 @@ export interface Turn {
 export function createTurn(before: Turn | undefined, mayBegin: () => boolean): Turn {
   const done = deferred()
   const ended = deferred()
+  let isDone = false
   let state: 'waiting' | 'granted' | 'withdrawn' = before ? 'waiting' : 'granted'
   const withdraw = () => {
     if (state === 'waiting') state = 'withdrawn'
@@ -53,7 +55,13 @@ export function createTurn(before: Turn | undefined, mayBegin: () => boolean): T
       if (state === 'waiting') state = mayBegin() ? 'granted' : 'withdrawn'
       if (state === 'withdrawn') throw new Withdrawn('The lane was given back.')
     },
-    done: done.resolve,
+    done() {
+      isDone = true
+      done.resolve()
+    },
+    get isDone() {
+      return isDone
+    },
     mayEnd: async () => before?.whenEnded,
     grant() {
       if (state === 'waiting') state = 'granted'

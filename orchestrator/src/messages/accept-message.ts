@@ -59,6 +59,8 @@ export interface AcceptorOptions {
   wake: () => void
   /** longer than any request runs: one whose key has no answer by then was cut off; default 3 minutes */
   abandonedAfterMs?: number
+  /** a transaction that requests shared has failed; each of them is tried alone then, and tells its caller the end */
+  onShareFailed?: (error: unknown, requests: number) => void
 }
 
 /** requests a transaction, at most */
@@ -69,7 +71,12 @@ const AT_ONCE = 1
 /** whoever holds a lock for longer holds up those who want it, not all who came with them: they are tried alone then */
 const LOCK_TIMEOUT_MS = 500
 
-export function createAcceptor({ database, wake, abandonedAfterMs = 180_000 }: AcceptorOptions): Acceptor {
+export function createAcceptor({
+  database,
+  wake,
+  abandonedAfterMs = 180_000,
+  onShareFailed,
+}: AcceptorOptions): Acceptor {
   async function transaction<T>(work: Work<T>, options?: TransactionOptions): Promise<T> {
     const result = await retryConflict(() => database.transaction(work, options))
     wake()
@@ -86,6 +93,7 @@ export function createAcceptor({ database, wake, abandonedAfterMs = 180_000 }: A
   const acceptTogether = createGather<Wanted, Message | PalomarError>({
     ...{ most: MOST, atOnce: AT_ONCE },
     run: (wanted) => transaction(take(wanted), { lockTimeoutMs: LOCK_TIMEOUT_MS }),
+    onFailed: onShareFailed,
     runAlone: async (wanted) => (await transaction(take([wanted])))[0] as Message | PalomarError,
   })
 

@@ -16,7 +16,7 @@ import type { PoolClient } from 'pg'
 import { type Database, Ending, type Queryable, together } from '../db/database.ts'
 import { appendEvents } from '../events/event-log.ts'
 import type { FanOut } from '../events/fan-out.ts'
-import type { StoredEvent } from '../events/types.ts'
+import { createPublish } from '../events/publish.ts'
 import { pauseLane } from '../lanes/lane-control.ts'
 import type { LaneJob, LaneOutcome } from '../lanes/lane-job.ts'
 import type { Finished, LaneHandler, LaneTry } from '../lanes/lane-try.ts'
@@ -31,28 +31,29 @@ import { sendError } from './send-errors.ts'
 import { sendJob } from './send-job.ts'
 import { judge, type Verdict } from './send-verdict.ts'
 import { commandOf, readSendWork, rememberEarlierTry, type SendWork } from './send-work.ts'
-import { createSentNews } from './sent-news.ts'
 import type { StatusChange } from './status.ts'
 import { decideFacts, storeDecision, writeFacts } from './status-writer.ts'
 import { waTime } from './wa-time.ts'
+import type { EndWaiter, Listening } from './wait-for-end.ts'
 
 export interface DispatcherOptions {
   database: Database
   clients: Pick<NodeClients, 'of'>
   breaker: CircuitBreaker
   fanOut: FanOut
+  ends: Pick<EndWaiter, 'listen'>
   logger: Logger
   metrics: Metrics
   /** least time between two messages of an account, in milliseconds */
   paceMs: number
   /** how long the node waits for the server's ack; default 20 s */
   ackTimeoutMs?: number
+  /** how long the end of a send waits for the commit that the next one brings; default 150 ms */
+  commitMs?: number
 }
 
 export interface Dispatcher {
   handler: LaneHandler
-  /** Hears of nothing more. */
-  close(): void
   onDead(tx: Queryable, job: LaneJob, error: string): Promise<void>
 }
 
@@ -60,12 +61,11 @@ export interface Dispatcher {
 const STANDSTILL_MS = 60_000
 /** The session is active, but its node does not answer: it is just being replaced, or its state is about to change. */
 const LOOK_AGAIN_MS = 1_000
-/** So long the end of a send waits for the commit that the next one brings. */
-const COMMIT_MS = 150
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const sentNews = createSentNews(options.fanOut)
-  const { database, clients, breaker, fanOut, logger, metrics, paceMs, ackTimeoutMs = 20_000 } = options
+  const { database, clients, breaker, ends, logger, metrics, paceMs } = options
+  const { ackTimeoutMs = 20_000, commitMs = 150 } = options
+  const publish = createPublish(options)
 
   const handler: LaneHandler = async (job, attempt) => {
     const { message_id } = sendJob.parse(job.payload)
@@ -75,15 +75,26 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const { nodeId, nodeAddress, sessionId } = work
     if (work.sessionState !== 'active' || !nodeId || !nodeAddress) return standStill(job, attempt, work)
     if (work.raw) await rememberEarlierTry(database.pool, message_id)
+    const news = ends.listen(message_id)
+    try {
+      return await send(job, attempt, work, { nodeId, sessionId, address: nodeAddress }, news)
+    } finally {
+      news.stop()
+    }
+  }
+
+  async function send(
+    job: LaneJob,
+    attempt: LaneTry,
+    work: SendWork,
+    node: Parameters<NodeClients['of']>[0],
+    news: Listening,
+  ): Promise<LaneOutcome | Finished> {
     const end = metrics.sendDuration.startTimer()
-    const news = sentNews.listen(message_id)
     let answer: SendResult
     try {
-      answer = await clients
-        .of({ nodeId, sessionId, address: nodeAddress })
-        .send(commandOf(work, ackTimeoutMs))
+      answer = await clients.of(node).send(commandOf(work, ackTimeoutMs))
     } catch (error) {
-      news.stop()
       if (!(error instanceof NodeError)) throw error
       const verdict = judge(error)
       end({ result: verdict.is })
@@ -98,9 +109,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     end({ result: 'sent' })
     attempt.done()
     breaker.succeeded(work.accountId)
-    if (attempt.followed && !work.unresolved && (await news.within(COMMIT_MS)))
-      return { result: 'done', paceMs }
-    news.stop()
+    const told = attempt.followed && !work.unresolved ? await news.end(commitMs) : undefined
+    if (told) return { result: 'done', paceMs }
     const done: LaneOutcome = { result: 'done', paceMs }
     const at = waTime(answer.acked_at)
     if (!work.unresolved) return settleSent(attempt, work, at, done)
@@ -120,7 +130,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const [events, finished] = await database.transaction(
       async (tx) => new Ending(together(markSent(tx, work, at), attempt.finish(tx, done))),
     )
-    tell(events)
+    publish(events)
     return finished
   }
 
@@ -140,13 +150,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         together(storeDecision(tx, decision), appendEvents(tx, decision.events), attempt.finish(tx, outcome)),
       )
     })
-    tell(events)
+    publish(events)
     return finished
-  }
-
-  function tell(events: StoredEvent[]): void {
-    for (const event of events) metrics.messages.inc({ event: event.type })
-    fanOut.publish(events)
   }
 
   async function failed(
@@ -202,7 +207,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     await appendEvents(tx, await writeFacts(tx, work.accountId, [{ waId: work.waId, change }]))
   }
 
-  return { handler, onDead, close: sentNews.close }
+  return { handler, onDead }
 }
 
 const fieldsOf = ({ accountId, sessionId, waId }: SendWork) => ({

@@ -7,6 +7,8 @@ export interface GatherOptions<In, Out> {
   run: (items: In[]) => Promise<readonly Out[]>
   /** when a run has failed, each of its items is tried by itself, so that none fails for another */
   runAlone: (item: In) => Promise<Out>
+  /** told of a run that failed, with the number of its items */
+  onFailed?: ((error: unknown, items: number) => void) | undefined
   /** items a run, at most */
   most: number
   /** runs at a time, at most; those alone are not counted, and so hold up nobody */
@@ -19,7 +21,7 @@ interface Waiting<In, Out> {
 }
 
 /** The returned function gives the item's own result, or throws its own failure. */
-export function createGather<In, Out>({ run, runAlone, most, atOnce }: GatherOptions<In, Out>) {
+export function createGather<In, Out>({ run, runAlone, onFailed, most, atOnce }: GatherOptions<In, Out>) {
   const waiting: Waiting<In, Out>[] = []
   let running = 0
   let looking = false
@@ -28,7 +30,8 @@ export function createGather<In, Out>({ run, runAlone, most, atOnce }: GatherOpt
     try {
       const results = await run(batch.map(({ item }) => item))
       for (const [n, { resolve }] of batch.entries()) resolve(results[n] as Out)
-    } catch {
+    } catch (error) {
+      onFailed?.(error, batch.length)
       for (const { item, resolve } of batch) resolve(runAlone(item))
     }
     running--

@@ -2,7 +2,7 @@
 import type { Config } from '../config.ts'
 import type { Database } from '../db/database.ts'
 import type { FanOut } from '../events/fan-out.ts'
-import type { StoredEvent } from '../events/types.ts'
+import { createPublish } from '../events/publish.ts'
 import { purgeLaneJobs, readLanePause } from '../lanes/lane-control.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
@@ -37,16 +37,18 @@ const SLACK_MS = 10_000
 const KEPT_JOBS_MS = 24 * 3_600_000
 
 export function createMessages(options: MessagesOptions) {
-  const { database, fanOut, config, metrics } = options
-  const worker = createSendWorker({ ...options, breaker: createCircuitBreaker(), paceMs: config.paceMs })
-  const { wake } = worker
-  const acceptor = createAcceptor({ database, wake, abandonedAfterMs: config.waitMs + SLACK_MS })
-  const publish = (events: StoredEvent[]) => {
-    for (const { type } of events) metrics.messages.inc({ event: type })
-    fanOut.publish(events)
-  }
-  const { cancel, retry } = createMessageChanges({ database, wake, publish })
+  const { database, fanOut, config, logger } = options
   const waiter = createEndWaiter({ db: database.pool, fanOut })
+  const worker = createSendWorker({
+    ...{ ...options, ends: waiter, breaker: createCircuitBreaker(), paceMs: config.paceMs },
+  })
+  const { wake } = worker
+  const acceptor = createAcceptor({
+    ...{ database, wake, abandonedAfterMs: config.waitMs + SLACK_MS },
+    onShareFailed: (error, requests) =>
+      logger.warn('requests that shared a transaction are accepted one by one', { error, requests }),
+  })
+  const { cancel, retry } = createMessageChanges({ database, wake, publish: createPublish(options) })
   // A session that is connected again goes on with what waited for it.
   const unsubscribe = fanOut.subscribe((events) => {
     for (const event of events) {

@@ -27,12 +27,10 @@ const LEASE_MS = 10_000
 
 export function createSendWorker(options: SendWorkerOptions): SendWorker {
   const { database, logger, concurrency = 16, leaseMs = LEASE_MS } = options
-  const { handler, onDead, close } = createDispatcher(options)
   const worker = new LaneWorker({
     pool: database.pool,
     queue: SEND_QUEUE,
-    handler,
-    onDead,
+    ...createDispatcher(options),
     concurrency,
     leaseMs,
     // A pace counts from the end of the one before.
@@ -44,7 +42,7 @@ export function createSendWorker(options: SendWorkerOptions): SendWorker {
     start: () => worker.start(),
     wake: () => worker.wake(),
     resume: (accountId) => resume(database, logger, accountId).then(() => worker.wake()),
-    stop: (graceMs) => worker.stop(graceMs).finally(close),
+    stop: (graceMs) => worker.stop(graceMs),
   }
 }
 

@@ -29,10 +29,10 @@ const OPEN_MS = 60_000
 const GOOD_MS = 5_000
 const MAX_SILENCES = 2
 
-/** Keeps one account connected: one socket at a time, made again by the table of `closing.ts`. */
 /** Too much waits to be written; or keys that we need are not to be had: what comes would only pile up here. */
 export type Hold = 'commits_pending' | 'keys_pending'
 
+/** Keeps one account connected: one socket at a time, made again by the table of `closing.ts`. */
 export class Connection {
   readonly #options: ConnectionOptions
   readonly pairing = new Pairing()

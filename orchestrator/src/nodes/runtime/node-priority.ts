@@ -42,6 +42,6 @@ async function writeAutogroup(pid: number): Promise<boolean> {
 /** It has ended, there is no such file, or it is not ours to write; os.setPriority names the system's errno only so. */
 function isRefusal(error: unknown): boolean {
   const { code, info } = error as NodeJS.ErrnoException & { info?: { errno: number } }
-  const refusals = ['ESRCH', 'ENOENT', 'EACCES', 'EPERM', 'EROFS', 'EINVAL'] as const
+  const refusals = ['ESRCH', 'ENOENT', 'EACCES', 'EPERM', 'EROFS'] as const
   return refusals.some((name) => code === name || info?.errno === -constants.errno[name])
 }
