@@ -189,11 +189,7 @@ describe('the orchestrator', () => {
     expect(simulator.counters().devices[0]).toMatchObject({ connected: false })
 
     orchestrator.away = false
-    await orchestrator.until(
-      () => ids.every((id) => orchestrator.eventsOf('message').some((event) => event.id === id)),
-      'all messages',
-      30_000,
-    )
+    await orchestrator.untilMessages(ids, 30_000)
     await stage.active()
     expect(simulator.counters().retries).toBe(0)
   })
@@ -219,10 +215,7 @@ describe('the orchestrator', () => {
     expect(simulator.counters().devices[0]).toMatchObject({ connected: false })
 
     orchestrator.away = false
-    await orchestrator.until(
-      () => ids.every((id) => orchestrator.eventsOf('message').some((event) => event.id === id)),
-      'all messages',
-    )
+    await orchestrator.untilMessages(ids)
     await stage.active()
     expect(orchestrator.eventsOf('state')).toContainEqual(
       expect.objectContaining({ state: 'reconnecting', reason: 'keys_pending' }),

@@ -105,6 +105,15 @@ export class OrchestratorStandIn {
     return this.until(() => this.eventsOf(type).find(matches), `event ${type}`, timeoutMs)
   }
 
+  /** resolves once each of these messages has been reported, in whatever order and however often */
+  async untilMessages(ids: readonly string[], timeoutMs?: number): Promise<void> {
+    const allReported = () => {
+      const reported = new Set(this.eventsOf('message').map(({ id }) => id))
+      return ids.every((id) => reported.has(id))
+    }
+    await this.until(allReported, `all ${ids.length} messages`, timeoutMs)
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<unknown> {
     const body = await read(request)
     if (this.away) {

@@ -141,11 +141,11 @@ describe.each(['pn', 'lid'] as const)('rough weather, %s', (addressing) => {
     for (const command of outgoing) await untilSent(stage, command)
     const { ids } = await incoming
     simulator.setFaults({})
-    const seen = () => [...new Set(orchestrator.eventsOf('message').map(({ id }) => id))]
-    await orchestrator.until(() => ids.every((id) => seen().includes(id)), 'all messages', 60_000)
+    await orchestrator.untilMessages(ids, 60_000)
     await next
 
-    expect(seen()).toEqual(ids)
+    const seen = new Set(orchestrator.eventsOf('message').map(({ id }) => id))
+    expect([...seen]).toEqual(ids)
     expect(orchestrator.eventsOf('message').filter(({ content }) => content.type !== 'text')).toEqual([])
     const arrived = simulator.received({ phone: contact.phone })
     expect(arrived.map(({ text }) => text)).toEqual(outgoing.map(({ content }) => content.text.body))
