@@ -39,4 +39,25 @@ describe.each(['pn', 'lid'] as const)('the main path, addressed by %s', (address
       'all inbox entries settled',
     )
   })
+
+  it('issues a contact one privacy token, not one a message', { timeout: 60_000 }, async () => {
+    stage = await Stage.set({ addressing })
+    const { simulator, orchestrator } = stage
+    const node = await stage.pairedNode()
+    const contact = simulator.addContact({ name: 'Bo' })
+    const issued = () => simulator.counters().queries['set privacy'] ?? 0
+
+    await node.send({ ...textTo(contact.phone, 'one'), resolve: true })
+    await orchestrator.until(
+      () => [...orchestrator.keys.keys()].some((key) => /^tctoken\/\d/.test(key)),
+      'the token noted',
+    )
+    for (const text of ['two', 'three']) await node.send(textTo(contact.phone, text))
+    await node.kill()
+    const next = await stage.startNode()
+    await stage.active()
+    // A query of one message leaves before the next message does.
+    for (const text of ['four', 'five']) await next.send(textTo(contact.phone, text))
+    expect(issued()).toBe(1)
+  })
 })

@@ -23,10 +23,15 @@ export class Counters {
   /** messages whose id the same device had already sent, retries aside */
   repeats = 0
   readonly receipts: Record<string, number> = {}
+  readonly queries: Record<string, number> = {}
   readonly violations: Violation[] = []
 
   receipt(type: string): void {
     this.receipts[type] = (this.receipts[type] ?? 0) + 1
+  }
+
+  query(kind: string): void {
+    this.queries[kind] = (this.queries[kind] ?? 0) + 1
   }
 
   violation(kind: string, by: string, detail: string): void {

@@ -27,6 +27,8 @@ export interface Report {
   acks: number
   /** by type; `delivered` is the one without a type */
   receipts: Record<string, number>
+  /** iq stanzas that clients sent, by type and namespace (`set privacy`): what a client asks for too often, WhatsApp may hold against it */
+  queries: Record<string, number>
   retries: number
   repeats: number
   devices: DeviceReport[]
@@ -58,6 +60,7 @@ export function report(counters: Counters, directory: Directory, router: Router)
     messages_out: counters.messagesOut,
     acks: counters.acks,
     receipts: { ...counters.receipts },
+    queries: { ...counters.queries },
     retries: counters.retries,
     repeats: counters.repeats,
     devices,

@@ -18,6 +18,7 @@ import type { Inbox } from './inbox.ts'
 import type { KeyStore } from './key-store.ts'
 import type { MessageOrder } from './message-order.ts'
 import { holdUntilDurable, type RawSocket } from './output-gate.ts'
+import { keepPrivacyTokens } from './privacy-tokens.ts'
 import { RetryCounters } from './retry-counters.ts'
 import { guardSignalRepository, StanzaIndex } from './signal-repository.ts'
 import { unbuffer } from './unbuffered-events.ts'
@@ -76,6 +77,7 @@ export const createSocketFactory = (options: SocketFactoryOptions): (() => WASoc
     const socket = makeWASocket({ ...config, auth, msgRetryCounterCache } as Parameters<
       typeof makeWASocket
     >[0])
+    keepPrivacyTokens(socket.authState.keys, keys)
     const raw = rawSocketOf(socket)
     holdUntilDurable(raw, log)
     closePromptly(raw)

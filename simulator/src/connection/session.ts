@@ -105,6 +105,7 @@ export class Session implements Role {
   #iq(iq: Stanza): void {
     const { id, type } = iq.attrs
     if (type === 'result' || type === 'error') return
+    this.#server.counters.query(`${type} ${iq.attrs.xmlns}`)
     const answer = answerIq(this.#server, this.device, iq)
     if (answer === 'logout') {
       this.#outlet.send(stanza('iq', { id, from: SERVER, type: 'result' }))
