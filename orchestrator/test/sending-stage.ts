@@ -64,6 +64,12 @@ export async function setSendingStage(options: { commitMs?: number } = {}) {
       ...more,
     })
 
+  async function commit(one: Account, body: Partial<CommitRequestInput>): Promise<void> {
+    const seq = (seqs.get(one.sessionId) ?? 0) + 1
+    seqs.set(one.sessionId, seq)
+    await ingest.applyCommit(one.sessionId, commitRequest.parse({ generation: 1, seq, ...body }))
+  }
+
   async function jobsOf({ accountId }: Account): Promise<{ state: string; attempts: number }[]> {
     const text = 'select state, attempts from lane_job where key = $1 order by id'
     return (await database.pool.query(text, [`out:${accountId}`])).rows
@@ -97,13 +103,10 @@ export async function setSendingStage(options: { commitMs?: number } = {}) {
       if (!('results' in accepted)) throw new Error('no messages')
       return accepted.results as Message[]
     },
+    /** the next commit of the account's node */
+    commit,
     /** what the account's node says in its next commit */
-    async report(one: Account, ...said: NodeEventInput[]): Promise<void> {
-      const seq = (seqs.get(one.sessionId) ?? 0) + 1
-      seqs.set(one.sessionId, seq)
-      const commit: CommitRequestInput = { generation: 1, seq, events: said }
-      await ingest.applyCommit(one.sessionId, commitRequest.parse(commit))
-    },
+    report: (one: Account, ...events: NodeEventInput[]): Promise<void> => commit(one, { events }),
     read: ({ tenantId }: Account, { id }: Message) => readMessage(database.pool, tenantId, id),
     end: ({ tenantId }: Account, { id }: Message) => ends.waitForEnd(tenantId, id, 10_000),
     typesOf: ({ id }: Message) =>

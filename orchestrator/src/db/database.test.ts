@@ -107,3 +107,8 @@ test('says in one line that Postgres is unreachable', async () => {
   expect(failure).toBeInstanceOf(StartupError)
   expect(failure.message).not.toMatch(/secret|\n/)
 })
+
+test('statements are planned once a connection, whatever their parameters', async () => {
+  const { rows } = await database.pool.query('show plan_cache_mode')
+  expect(rows).toEqual([{ plan_cache_mode: 'force_generic_plan' }])
+})

@@ -6,7 +6,7 @@ import type { CommitRequest, NodeEvent } from '@palomar/session-node/contract'
 import { prepared, type Queryable } from '../db/database.ts'
 import type { KeyStore } from '../sessions/key-store.ts'
 
-// `any` beside the join: so the messages are met by their whole key, and not by the account's alone.
+// `any` beside a join: so rows are met by their whole key, and not by the session's or the account's alone.
 // Keys to write and keys to delete have none in common: of one statement's parts none sees what another did.
 const write = prepared(
   'key_commit',
@@ -19,7 +19,8 @@ const write = prepared(
      on conflict (session_id, type, id) do update set value = excluded.value
    ), gone as (
      delete from signal_key k using turn, unnest($7::text[], $8::text[]) as g(type, id)
-     where k.session_id = turn.id and k.type = g.type and k.id = g.id
+     where k.session_id = turn.id and k.type = any($7::text[]) and k.id = any($8::text[])
+       and k.type = g.type and k.id = g.id
    ), raws as (
      update message m set raw = r.raw from turn, unnest($9::text[], $10::bytea[]) as r(wa_id, raw)
      where m.account_id = turn.account_id and m.wa_id = any($9::text[]) and m.wa_id = r.wa_id and m.author = 'me'

@@ -28,10 +28,13 @@ export interface Owner {
   accountId: string
 }
 
+// By whole keys: with an `or` the planner may read all that an account has.
 const find = prepared<Conversation>(
   'conversation_find',
-  `select id, kind, jid, pn, lid, resolved_at as "resolvedAt" from conversation
-   where account_id = $1 and (jid = any($2) or pn = any($3) or lid = any($4))
+  `select id, kind, jid, pn, lid, resolved_at as "resolvedAt" from conversation where id in (
+     select id from conversation where account_id = $1 and jid = any($2)
+     union select id from conversation where account_id = $1 and pn = any($3)
+     union select id from conversation where account_id = $1 and lid = any($4))
    order by created_at, id`,
 )
 // Sorted, so that two who make the same ones wait for each other in the same order.

@@ -33,9 +33,10 @@ const insert = prepared<{
        $11::text[], $12::text[], $13::jsonb[], $14::jsonb[], $15::text[], $16::bytea[], $17::timestamptz[])
      as u(id, conversation_id, wa_id, direction, origin, author, sender_pn, sender_lid, push_name, type, content,
        context, status, raw, timestamp)
-   -- ours, whatever address its copy came back under
+   -- ours, whatever address its copy came back under; met by their ids, so that not all of ours are read
    where not (u.author = 'me' and exists (select from message ours
-     where ours.account_id = $2 and ours.wa_id = u.wa_id and ours.author = 'me' and ours.origin = 'api'))
+     where ours.account_id = $2 and ours.wa_id = any($5::text[]) and ours.wa_id = u.wa_id and ours.author = 'me'
+       and ours.origin = 'api'))
    order by u.wa_id, u.conversation_id, u.author
    on conflict (account_id, wa_id, conversation_id, author) do update set
      type = excluded.type, content = excluded.content, context = excluded.context, raw = excluded.raw,

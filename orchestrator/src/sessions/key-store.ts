@@ -27,7 +27,7 @@ const upsert = prepared(
 const remove = prepared(
   'keys_delete',
   `delete from signal_key k using unnest($2::text[], $3::text[]) as gone(type, id)
-   where k.session_id = $1 and k.type = gone.type and k.id = gone.id`,
+   where k.session_id = $1 and k.type = any($2) and k.id = any($3) and k.type = gone.type and k.id = gone.id`,
 )
 const read = prepared<{ id: string; value: Buffer }>(
   'keys_read',
