@@ -41,7 +41,7 @@ export async function setSendingStage(options: { commitMs?: number } = {}) {
     ...{ database, clients, fanOut, ends, logger, metrics, paceMs: 0, ackTimeoutMs: 300, ...options },
     breaker: createCircuitBreaker({ failures: 3, firstMs: 600_000 }),
   })
-  const acceptor = createAcceptor({ database, wake: () => worker.wake() })
+  const acceptor = createAcceptor({ database, wake: worker.wake, claimBehind: worker.claimBehind })
   const ingest = createIngest({
     ...{ database, keys: createKeyStore(secrets), inbox: createInboxStore(secrets), fanOut, logger, metrics },
     onCommitted: [

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../test/database.ts'
-import { Ending, openDatabase, prepared, together } from './database.ts'
+import { Ending, openDatabase, prepared, type Queryable, together } from './database.ts'
 import { StartupError } from './startup-error.ts'
 
 let database: TestDatabase
@@ -78,6 +78,21 @@ test('a transaction with a lock timeout does not wait for ever, and leaves no li
   })
   const { rows } = await database.pool.query('show lock_timeout')
   expect(rows).toEqual([{ lock_timeout: '0' }])
+})
+
+test('what runs behind a commit sees what it committed, also where it is rolled back', async () => {
+  const [kept, lost] = [randomUUID(), randomUUID()]
+  const seen: { n: number }[] = []
+  const behind = (id: string) => (connection: Queryable) =>
+    count(connection, [id]).then((rows) => void seen.push(...rows))
+  await database.transaction((tx) => insert(tx, [kept, 'kept']), { behind: behind(kept) })
+  const failing = async (tx: Queryable) =>
+    new Ending(together(insert(tx, [lost, '1']), insert(tx, [lost, '2'])))
+  await expect(database.transaction(failing, { behind: behind(lost) })).rejects.toMatchObject({
+    code: '23505',
+  })
+  await expect.poll(() => seen).toEqual([{ n: 1 }, { n: 0 }])
+  await expect.poll(() => database.pool.idleCount).toBe(database.pool.totalCount)
 })
 
 test('a transaction whose connection dies fails, and its connection is not used again', async () => {

@@ -29,6 +29,11 @@ export class Ending<T> {
 export interface TransactionOptions {
   /** how long a statement waits for a lock before it fails (55P03); default: for ever */
   lockTimeoutMs?: number
+  /**
+   * Called once the commit has been sent, to send on the same connection what is to run right behind it, whether it
+   * succeeds or not. The connection is kept until what it gives has resolved; it must not reject.
+   */
+  behind?: (connection: Queryable) => Promise<unknown> | undefined
 }
 
 export interface DatabaseOptions {
@@ -89,10 +94,11 @@ export async function openDatabase(url: string, options: DatabaseOptions = {}): 
 export async function inTransaction<T>(
   pool: pg.Pool,
   work: Work<T>,
-  { lockTimeoutMs }: TransactionOptions = {},
+  { lockTimeoutMs, behind }: TransactionOptions = {},
 ): Promise<T> {
   const client = await pool.connect()
   let broken: Error | undefined
+  let last: Promise<unknown> | undefined
   const onError = (error: Error) => {
     broken = error // `work`'s next query says it too; without a listener it would end the process
   }
@@ -106,7 +112,9 @@ export async function inTransaction<T>(
     began.catch(onError)
     const done = await work(client)
     const result = done instanceof Ending ? done.result : Promise.resolve(done)
-    const [, value, { command }] = await together(began, result, client.query('commit'))
+    const committed = client.query('commit')
+    last = behind?.(client)
+    const [, value, { command }] = await together(began, result, committed)
     // After a statement that failed, Postgres answers a commit with a rollback, and calls it no error.
     if (command !== 'COMMIT') throw new Error('the transaction was rolled back by Postgres')
     return value
@@ -114,8 +122,12 @@ export async function inTransaction<T>(
     await client.query('rollback').catch(onError)
     throw error
   } finally {
-    client.off('error', onError)
-    client.release(broken)
+    const release = () => {
+      client.off('error', onError)
+      client.release(broken)
+    }
+    if (last) void last.then(release)
+    else release()
   }
 }
 

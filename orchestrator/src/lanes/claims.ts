@@ -18,10 +18,18 @@ export interface Advance {
   dueInMs: number | null
 }
 
+/** What is found out about each job in the statement that hands it out, so that its handler need not ask for it. */
+export interface LookUp {
+  /** unique in the process */
+  name: string
+  /** SQL that gives one row at most for `l.asked`, the job's payload; null where nothing needs to be found */
+  query: string
+}
+
 interface ClaimedRow {
   key: string
   lease: string
-  id: string | null
+  job_id: string | null
   kind: string
   priority: number
   payload: unknown
@@ -29,34 +37,29 @@ interface ClaimedRow {
   max_attempts: number
   created_at: Date
   due_in_ms: number | null
+  found: true | null
 }
 
-const claimLanes = prepared<ClaimedRow>('lane-claim', 'select * from lane_claim($1, $2, $3, $4)')
-const finishJob = prepared<ClaimedRow>(
-  'lane-finish',
-  'select * from lane_finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
-)
-const finishAlone = prepared<ClaimedRow>(
-  'lane-finish-alone',
-  'select * from lane_finish_alone($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
-)
+const columns =
+  'l.key, l.lease, l.id as job_id, l.kind, l.priority, l.payload, l.attempts, l.max_attempts, l.created_at, l.due_in_ms'
+
+/** @param asked the job that it is done for, as SQL; default: any */
+function statement(name: string, call: string, lookUp: LookUp | undefined, asked = 'true') {
+  if (!lookUp) return prepared<ClaimedRow>(name, `select ${columns}, null as found from ${call} l`)
+  return prepared<ClaimedRow>(
+    `${name}-${lookUp.name}`,
+    `select ${columns}, found.*
+     from (select l.*, case when ${asked} then l.payload end as asked from ${call} l) l
+       left join lateral (select looked.*, true as found from (${lookUp.query}) looked) found on true`,
+  )
+}
+
 const releaseLane = prepared('lane-release', 'select lane_release($1, $2, $3)')
 const nextDue = prepared<{ ms: number | null }>(
   'lane-next-due',
   `select (extract(epoch from min(next_at) - clock_timestamp()) * 1000)::float8 as ms
    from lane where split_part(key, ':', 1) = $1 and next_at is not null`,
 )
-
-/** Takes up to `max` lanes that are due. */
-export async function claim(
-  queryable: Queryable,
-  queue: string,
-  max: number,
-  leaseMs: number,
-  want: Want = 1,
-): Promise<Claim[]> {
-  return toClaims(await claimLanes(queryable, [queue, max, leaseMs, want]))
-}
 
 export interface FinishOptions {
   /** counts only for a retry */
@@ -70,21 +73,46 @@ export interface FinishOptions {
   alone?: boolean
 }
 
-/** Ends a try of the head. Throws `LeaseLostError` when the lane is in other hands. */
-export async function finish(
-  tx: Queryable,
-  { lease, job }: Claim,
-  outcome: LaneOutcome,
-  { retryMs, want, begun, leaseMs, alone = false }: FinishOptions,
-): Promise<Advance> {
-  // Postgres takes no NUL in a text, and nobody reads more than that of an error.
-  const error = outcome.result === 'done' ? null : outcome.error.replaceAll('\0', '').slice(0, 2000)
-  const pace = outcome.result === 'done' ? (outcome.paceMs ?? null) : null
-  const begunId = begun?.id ?? null
-  const values = [job.key, lease, job.id, outcome.result, error, retryMs, pace, begunId, want, leaseMs]
-  const rows = await fenced((alone ? finishAlone : finishJob)(tx, values))
-  if (!rows[0]) throw new Error('lane_finish gave no row')
-  return { next: toClaims(rows)[0] ?? null, dueInMs: rows[0].due_in_ms }
+export type Claims = ReturnType<typeof createClaims>
+
+/** The statements that hand out jobs. */
+export function createClaims(lookUp?: LookUp) {
+  const claimLanes = statement('lane-claim', 'lane_claim($1, $2, $3, $4)', lookUp)
+  // What has begun knows already.
+  const unbegun = 'l.id is distinct from $8'
+  const values = '($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)'
+  const finishJob = statement('lane-finish', `lane_finish${values}`, lookUp, unbegun)
+  const finishAlone = statement('lane-finish-alone', `lane_finish_alone${values}`, lookUp, unbegun)
+
+  return {
+    /** Takes up to `max` lanes that are due. */
+    async claim(
+      queryable: Queryable,
+      queue: string,
+      max: number,
+      leaseMs: number,
+      want: Want = 1,
+    ): Promise<Claim[]> {
+      return toClaims(await claimLanes(queryable, [queue, max, leaseMs, want]))
+    },
+
+    /** Ends a try of the head. Throws `LeaseLostError` when the lane is in other hands. */
+    async finish(
+      tx: Queryable,
+      { lease, job }: Claim,
+      outcome: LaneOutcome,
+      { retryMs, want, begun, leaseMs, alone = false }: FinishOptions,
+    ): Promise<Advance> {
+      // Postgres takes no NUL in a text, and nobody reads more than that of an error.
+      const error = outcome.result === 'done' ? null : outcome.error.replaceAll('\0', '').slice(0, 2000)
+      const pace = outcome.result === 'done' ? (outcome.paceMs ?? null) : null
+      const begunId = begun?.id ?? null
+      const values = [job.key, lease, job.id, outcome.result, error, retryMs, pace, begunId, want, leaseMs]
+      const rows = await fenced((alone ? finishAlone : finishJob)(tx, values))
+      if (!rows[0]) throw new Error('lane_finish gave no row')
+      return { next: toClaims(rows)[0] ?? null, dueInMs: rows[0].due_in_ms }
+    },
+  }
 }
 
 /** Gives a lane back whose head was not begun. Throws `LeaseLostError`. */
@@ -102,17 +130,18 @@ export async function dueInMs(queryable: Queryable, queue: string): Promise<numb
 function toClaims(rows: readonly ClaimedRow[]): Claim[] {
   const claims = new Map<string, Claim>()
   for (const row of rows) {
-    if (row.id === null) continue
+    if (row.job_id === null) continue
     const first = claims.get(row.lease)
-    if (first) first.ahead = toJob(row, row.id)
-    else claims.set(row.lease, { lease: row.lease, job: toJob(row, row.id) })
+    if (first) first.ahead = toJob(row, row.job_id)
+    else claims.set(row.lease, { lease: row.lease, job: toJob(row, row.job_id) })
   }
   return [...claims.values()]
 }
 
 function toJob(row: ClaimedRow, id: string): LaneJob {
   const { key, kind, priority, payload, attempts, max_attempts: maxAttempts, created_at: createdAt } = row
-  return { id, key, kind, priority, payload, attempt: attempts + 1, maxAttempts, createdAt }
+  const found = row.found ? row : undefined
+  return { id, key, kind, priority, payload, attempt: attempts + 1, maxAttempts, createdAt, found }
 }
 
 async function fenced<T>(query: Promise<T>): Promise<T> {

@@ -1,10 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../test/database.ts'
-import { claim } from './claims.ts'
+import { createClaims } from './claims.ts'
 import { enqueue } from './enqueue.ts'
 import { cancel, pauseLane } from './lane-control.ts'
 import type { LaneHandler } from './lane-try.ts'
 import { LaneWorker } from './lane-worker.ts'
+
+const { claim } = createClaims()
 
 /** Only what a test brings about can wake a worker. */
 const NEVER = 3_600_000
@@ -51,6 +53,7 @@ function startWorker(
     if (early) attempt.done()
     await attempt.mayEnd()
     await opened(`${kind} end`)
+    if (`${kind} end` === failing && n === 1) return { result: 'retry', error: 'planned', afterMs: 0 }
     seen.push(`${kind} ends`)
     return { result: 'done' }
   }
@@ -100,6 +103,24 @@ test('when the head is tried again, the one in hand behind it is not done before
   open('a')
   await vi.waitFor(async () => expect(await statesOf()).toEqual(['done', 'done']))
   expect(seen.filter((what) => what.endsWith('done'))).toEqual(['a done', 'b done'])
+  expect(errors).toEqual([])
+})
+
+test('a head that is tried again after all waits for what was begun behind it', async () => {
+  const { open, opened } = gates('b', 'a end')
+  const begun: string[] = []
+  await add('a', 'b')
+  startWorker((name) => {
+    begun.push(name)
+    return opened(name)
+  }, 'a end')
+  await vi.waitFor(() => expect(begun).toEqual(expect.arrayContaining(['a end', 'b'])))
+  open('a end')
+  // Time enough for the head's end to be written, if nothing kept it back.
+  for (let n = 0; n < 50; n++) expect(await claim(database.pool, queue, 1, 60_000)).toEqual([])
+  open('b')
+  await vi.waitFor(async () => expect(await statesOf()).toEqual(['done', 'done']))
+  expect(seen.filter((what) => what.endsWith('done'))).toEqual(['a done', 'b done', 'a done', 'b done'])
   expect(errors).toEqual([])
 })
 

@@ -26,6 +26,11 @@ export interface LaneJob {
   attempt: number
   maxAttempts: number
   createdAt: Date
+  /**
+   * What the queue's look-up found as the job was handed out. Undefined where there is no look-up, or where it saw
+   * nothing: it may have looked a moment before the transaction that enqueued the job had ended.
+   */
+  found: unknown
 }
 
 export interface NewLaneJob {

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../test/database.ts'
-import { type Claim, claim, type FinishOptions, finish, release } from './claims.ts'
+import { type Claim, createClaims, type FinishOptions, release } from './claims.ts'
 import { enqueue } from './enqueue.ts'
 import { cancel, pauseLane, purgeLaneJobs, redrive, resumeLane, setLanePace } from './lane-control.ts'
 import { type LaneOutcome, LeaseLostError, type NewLaneJob } from './lane-job.ts'
+
+const { claim, finish } = createClaims()
 
 let database: TestDatabase
 beforeAll(async () => {

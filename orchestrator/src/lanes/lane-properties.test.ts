@@ -1,11 +1,13 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../test/database.ts'
-import { claim } from './claims.ts'
+import { createClaims } from './claims.ts'
 import { enqueue } from './enqueue.ts'
 import type { LaneJob, NewLaneJob } from './lane-job.ts'
 import type { LaneHandler } from './lane-try.ts'
 import { LaneWorker } from './lane-worker.ts'
+
+const { claim } = createClaims()
 
 /** What a job's tries come to, one after the other; after the last, `done`. */
 const outcomes = ['throw', 'retry', 'dead', 'done', 'done in a transaction', 'fail the commit'] as const

@@ -38,6 +38,12 @@ export async function runLane(run: LaneRun, first: Claim): Promise<void> {
     }
     const next = {
       hold,
+      async recall() {
+        turn.undo()
+        running.after?.turn.withdraw()
+        // How it ended is told below, when the run goes on.
+        if (running.after?.turn.granted) await running.after.ended.catch(() => undefined)
+      },
       get followed() {
         return running.after !== undefined
       },

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg'
 import { inTransaction, type Queryable } from '../db/database.ts'
 import { oneLine } from '../db/startup-error.ts'
-import { type Advance, type Claim, finish, release, type Want } from './claims.ts'
+import { type Advance, type Claim, type Claims, release, type Want } from './claims.ts'
 import { type LaneJob, type LaneOutcome, LeaseLostError } from './lane-job.ts'
 import type { HeldLane } from './lease-keeper.ts'
 import { type Turn, Withdrawn } from './turn.ts'
@@ -42,6 +42,7 @@ export type LaneHandler = (job: LaneJob, attempt: LaneTry) => Promise<LaneOutcom
 
 export interface TryOptions {
   pool: Pool
+  claims: Claims
   handler: LaneHandler
   /** called in the transaction that ends a job as dead, whoever decided so: for the caller's own bookkeeping */
   onDead: ((tx: Queryable, job: LaneJob, error: string) => Promise<void>) | undefined
@@ -57,6 +58,14 @@ export interface Hold {
   begun: LaneJob | undefined
 }
 
+/** The job after this one, as far as it is in hand. */
+export interface Following {
+  readonly followed: boolean
+  hold: () => Hold
+  /** This one is to be tried again: resolves when what was begun behind it is at rest. */
+  recall: () => Promise<void>
+}
+
 type EndOptions = Hold & { alone?: boolean }
 
 /**
@@ -70,7 +79,7 @@ export async function runTry(
   held: HeldLane,
   signal: AbortSignal,
   turn: Turn,
-  next: { readonly followed: boolean; hold: () => Hold },
+  next: Following,
 ): Promise<Advance> {
   const { job } = claim
   const { hold } = next
@@ -95,6 +104,8 @@ export async function runTry(
   await turn.mayEnd()
   const settled: LaneOutcome =
     'result' in outcome ? outcome : { result: 'retry', error: 'The handler ended without an outcome.' }
+  // With that the lane is free, and whoever takes it begins with this job.
+  if (isTriedAgain(settled, job)) await next.recall()
   try {
     return await untilExpiry(held, options, () =>
       inOwnTransaction(options.pool, job, settled, (tx, alone) => end(tx, settled, { ...hold(), alone })),
@@ -109,6 +120,9 @@ export async function runTry(
     return { next: null, dueInMs: advance.next ? 0 : advance.dueInMs }
   }
 }
+
+const isTriedAgain = ({ result }: LaneOutcome, { attempt, maxAttempts }: LaneJob) =>
+  result === 'wait' || (result === 'retry' && attempt < maxAttempts)
 
 async function decide({ handler, onError }: TryOptions, job: LaneJob, attempt: LaneTry) {
   // A job that lost its worker again and again has used up its tries without an end.
@@ -135,7 +149,7 @@ function inOwnTransaction(
 }
 
 async function endTry(
-  { onDead, backoffMs, leaseMs }: TryOptions,
+  { claims, onDead, backoffMs, leaseMs }: TryOptions,
   tx: Queryable,
   claim: Pick<Claim, 'lease' | 'job'>,
   wanted: LaneOutcome,
@@ -147,7 +161,7 @@ async function endTry(
   if (outcome.result === 'dead') await onDead?.(tx, job, outcome.error)
   const again = outcome.result === 'retry' || outcome.result === 'wait'
   const retryMs = again ? (outcome.afterMs ?? backoffMs(job.attempt)) : 0
-  return finish(tx, claim, outcome, { retryMs, ...then, leaseMs })
+  return claims.finish(tx, claim, outcome, { retryMs, ...then, leaseMs })
 }
 
 /** The work is done and only its record is missing: a short failure of Postgres must not make it be done again. */

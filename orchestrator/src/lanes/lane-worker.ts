@@ -1,7 +1,7 @@
 import type { Pool } from 'pg'
 import type { Queryable } from '../db/database.ts'
 import { backoffMs } from './backoff.ts'
-import { type Claim, claim, dueInMs, type Want } from './claims.ts'
+import { type Claim, createClaims, dueInMs, type LookUp, type Want } from './claims.ts'
 import { type LaneJob, LeaseLostError } from './lane-job.ts'
 import { runLane } from './lane-run.ts'
 import type { LaneHandler, TryOptions } from './lane-try.ts'
@@ -28,8 +28,17 @@ export interface LaneWorkerOptions {
    * done, and await `mayDo` and `mayEnd`
    */
   ahead?: boolean
+  /** what is found out about each job in the statement that hands it out: the handler's `job.found` */
+  lookUp?: LookUp
   /** how long a failed job waits; default 1 s, doubling, at most 5 min, less a random part */
   backoffMs?: (attempt: number) => number
+}
+
+interface RunningLane {
+  key: string
+  /** somebody enqueued for it meanwhile */
+  again: boolean
+  ended: Promise<void>
 }
 
 /** After so many jobs a lane lets others go first, if others wait for a slot. */
@@ -48,7 +57,7 @@ export class LaneWorker {
   }
   private readonly keeper: LeaseKeeper
   private readonly wakeUps: WakeUps
-  private readonly running = new Set<Promise<void>>()
+  private readonly running = new Set<RunningLane>()
   private readonly aborted = new AbortController()
   private state: 'new' | 'started' | 'stopping' = 'new'
   private pump: Promise<void> | undefined
@@ -62,13 +71,14 @@ export class LaneWorker {
   private early: { at: number; timer: NodeJS.Timeout } | undefined
 
   constructor(options: LaneWorkerOptions) {
-    const { pool, onError, leaseMs = 30_000 } = options
+    const { pool, lookUp, onError, leaseMs = 30_000 } = options
     this.options = {
       onDead: undefined,
       concurrency: 16,
       pollMs: 1000,
       ahead: false,
       backoffMs,
+      claims: createClaims(lookUp),
       ...options,
       leaseMs,
     }
@@ -84,14 +94,42 @@ export class LaneWorker {
     this.ticking = this.tick()
   }
 
-  /** Looks for work now: call it right after a commit that enqueued, redrove or resumed. Cheap, and never too often. */
-  wake(): void {
-    if (this.state !== 'started') return
+  /**
+   * Looks for work now: call it right after a commit that enqueued, redrove or resumed. Cheap, and never too often.
+   * @param keys the lanes that have more to do, where that is known: those at work here will come to it by themselves
+   */
+  wake(keys?: readonly string[]): void {
+    if (this.state !== 'started' || (keys && this.leaveToRunning(keys))) return
     this.again = true
-    this.pump ??= this.claimAll().finally(() => {
-      this.pump = undefined
-      if (this.again) this.wake() // somebody called while it was already ending
+    this.pump ??= this.claimAll(this.options.pool)
+  }
+
+  /**
+   * The same on a connection that was just sent such a commit, so that both share a round trip. Resolves, and never
+   * rejects, when the connection is free again; undefined when somebody must `wake` after the commit instead.
+   */
+  claimBehind(connection: Queryable, keys: readonly string[]): Promise<unknown> | undefined {
+    if (this.state !== 'started' || this.pump || this.running.size >= this.options.concurrency)
+      return undefined
+    if (keys.every((key) => this.runsOf(key).length > 0)) return undefined
+    this.again = true
+    return new Promise((resolve) => {
+      this.pump = this.claimAll({
+        query: (config) => connection.query<never>(config).finally(() => resolve(undefined)),
+      })
     })
+  }
+
+  /** A lane may have been given up already when it looked last, so its run ends with a look. */
+  private leaveToRunning(keys: readonly string[]): boolean {
+    const runs = keys.map((key) => this.runsOf(key))
+    if (runs.some((of) => of.length === 0)) return false
+    for (const run of runs.flat()) run.again = true
+    return true
+  }
+
+  private runsOf(key: string): RunningLane[] {
+    return [...this.running].filter((run) => run.key === key)
   }
 
   /**
@@ -105,7 +143,7 @@ export class LaneWorker {
     await this.ticking
     this.wakeUps.stop()
     await this.pump
-    const ended = Promise.all(this.running).then(() => true)
+    const ended = Promise.all([...this.running].map((run) => run.ended)).then(() => true)
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<false>((resolve) => {
       timer = setTimeout(() => resolve(false), graceMs)
@@ -148,12 +186,15 @@ export class LaneWorker {
     this.early = { at, timer }
   }
 
-  private async claimAll(): Promise<void> {
+  /** @param first where the first claim is made */
+  private async claimAll(first: Queryable): Promise<void> {
     const { pool, queue, onError } = this.options
+    let connection = first
     try {
       while (this.again && this.state === 'started') {
         this.again = false
-        await this.claimOnce()
+        await this.claimOnce(connection)
+        connection = pool
         // With every slot taken the answer would be "now"; a lane that ends brings us here again.
         if (!this.ask || this.full || this.again) continue
         this.ask = false
@@ -161,21 +202,24 @@ export class LaneWorker {
       }
     } catch (error) {
       onError(error)
+    } finally {
+      this.pump = undefined
+      if (this.again) this.wake() // somebody called while it was already ending
     }
   }
 
-  private async claimOnce(): Promise<void> {
-    const { pool, queue, concurrency, leaseMs } = this.options
+  private async claimOnce(connection: Queryable): Promise<void> {
+    const { claims, queue, concurrency, leaseMs } = this.options
     const free = concurrency - this.running.size
     const claimedAt = Date.now()
-    const claims = free ? await claim(pool, queue, free, leaseMs, this.want) : []
-    this.full = claims.length === free
-    for (const claimed of claims) {
-      const lane = this.runLane(claimed, claimedAt)
-      this.running.add(lane)
-      void lane.finally(() => {
-        this.running.delete(lane)
-        if (this.full) this.wake()
+    const claimed = free ? await claims.claim(connection, queue, free, leaseMs, this.want) : []
+    this.full = claimed.length === free
+    for (const claim of claimed) {
+      const run: RunningLane = { key: claim.job.key, again: false, ended: this.runLane(claim, claimedAt) }
+      this.running.add(run)
+      void run.ended.finally(() => {
+        this.running.delete(run)
+        if (this.full || run.again) this.wake()
       })
     }
   }

@@ -21,6 +21,8 @@ export interface Turn {
   grant(): void
   /** The lane is given back before it was begun. */
   withdraw(): void
+  /** It is to be tried again although it was done: whatever follows it is not to end now. */
+  undo(): void
   /** What became of the lane with this job's end. */
   follow(end: Promise<Advance>): void
   /** for the one after it */
@@ -67,6 +69,7 @@ export function createTurn(before: Turn | undefined, mayBegin: () => boolean): T
       if (state === 'waiting') state = 'granted'
     },
     withdraw,
+    undo: stop,
     follow(end) {
       end.then(({ next }) => {
         if (!next) return stop()

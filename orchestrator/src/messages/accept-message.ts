@@ -8,7 +8,14 @@
  */
 import type { PoolClient } from 'pg'
 import { v7 as uuidv7 } from 'uuid'
-import { type Database, endWith, type TransactionOptions, together, type Work } from '../db/database.ts'
+import {
+  type Database,
+  endWith,
+  type Queryable,
+  type TransactionOptions,
+  together,
+  type Work,
+} from '../db/database.ts'
 import { PalomarError } from '../errors.ts'
 import { checkItems, type Wanted } from './accept-checks.ts'
 import { type Draft, draftItems } from './draft-items.ts'
@@ -55,8 +62,10 @@ export interface Acceptor {
 
 export interface AcceptorOptions {
   database: Database
-  /** tells the lanes' worker that there is work */
-  wake: () => void
+  /** told of the accounts that have more to send, after the commit */
+  wake: (accountIds: readonly string[]) => void
+  /** instead of that, where it can: see `SendWorker` */
+  claimBehind?: (connection: Queryable, accountIds: readonly string[]) => Promise<unknown> | undefined
   /** longer than any request runs: one whose key has no answer by then was cut off; default 3 minutes */
   abandonedAfterMs?: number
   /** a transaction that requests shared has failed; each of them is tried alone then, and tells its caller the end */
@@ -74,12 +83,25 @@ const LOCK_TIMEOUT_MS = 500
 export function createAcceptor({
   database,
   wake,
+  claimBehind,
   abandonedAfterMs = 180_000,
   onShareFailed,
 }: AcceptorOptions): Acceptor {
-  async function transaction<T>(work: Work<T>, options?: TransactionOptions): Promise<T> {
-    const result = await retryConflict(() => database.transaction(work, options))
-    wake()
+  async function transaction<T>(
+    wanted: readonly Wanted[],
+    work: Work<T>,
+    options?: TransactionOptions,
+  ): Promise<T> {
+    const accountIds = [
+      ...new Set(wanted.flatMap(({ input }) => (input instanceof PalomarError ? [] : [input.account_id]))),
+    ]
+    let claiming: Promise<unknown> | undefined
+    const behind = (connection: Queryable) => {
+      claiming = claimBehind?.(connection, accountIds)
+      return claiming
+    }
+    const result = await retryConflict(() => database.transaction(work, { ...options, behind }))
+    if (!claiming) wake(accountIds)
     return result
   }
 
@@ -92,9 +114,9 @@ export function createAcceptor({
 
   const acceptTogether = createGather<Wanted, Message | PalomarError>({
     ...{ most: MOST, atOnce: AT_ONCE },
-    run: (wanted) => transaction(take(wanted), { lockTimeoutMs: LOCK_TIMEOUT_MS }),
+    run: (wanted) => transaction(wanted, take(wanted), { lockTimeoutMs: LOCK_TIMEOUT_MS }),
     onFailed: onShareFailed,
-    runAlone: async (wanted) => (await transaction(take([wanted])))[0] as Message | PalomarError,
+    runAlone: async (wanted) => (await transaction([wanted], take([wanted])))[0] as Message | PalomarError,
   })
 
   /** @param answerOf what it throws rolls all back, the key as well */
@@ -104,7 +126,7 @@ export function createAcceptor({
     idempotency: IdempotencyKey | undefined,
     answerOf: (results: (Message | PalomarError)[]) => Answer | undefined,
   ): Promise<{ results: (Message | PalomarError)[] } | { answer: Answer }> {
-    return transaction<{ results: (Message | PalomarError)[] } | { answer: Answer }>(async (tx) => {
+    const work: Work<{ results: (Message | PalomarError)[] } | { answer: Answer }> = async (tx) => {
       // Sent together, since mostly the key is new.
       const [taken, items] = await together(
         takeFor(tx, tenantId, wanted, idempotency),
@@ -118,7 +140,8 @@ export function createAcceptor({
       const answer = answerOf(results)
       if (idempotency && answer) statements.push(finishingKey(tenantId, idempotency.key, answer))
       return endWith(tx, statements, { results })
-    })
+    }
+    return transaction(wanted, work)
   }
 
   async function takeFor(

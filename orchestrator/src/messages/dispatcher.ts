@@ -30,7 +30,7 @@ import { keepRecipient } from './resolved-recipient.ts'
 import { sendError } from './send-errors.ts'
 import { sendJob } from './send-job.ts'
 import { judge, type Verdict } from './send-verdict.ts'
-import { commandOf, readSendWork, rememberEarlierTry, type SendWork } from './send-work.ts'
+import { commandOf, readSendWork, rememberEarlierTry, type SendWork, sendWorkOf } from './send-work.ts'
 import type { StatusChange } from './status.ts'
 import { decideFacts, storeDecision, writeFacts } from './status-writer.ts'
 import { waTime } from './wa-time.ts'
@@ -68,14 +68,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const publish = createPublish(options)
 
   const handler: LaneHandler = async (job, attempt) => {
-    const { message_id } = sendJob.parse(job.payload)
-    const work = await readSendWork(database.pool, message_id)
+    const work = await sendWorkOf(database.pool, job)
     await attempt.mayDo()
     if (work?.status !== 'pending') return { result: 'done', paceMs: 0 }
     const { nodeId, nodeAddress, sessionId } = work
     if (work.sessionState !== 'active' || !nodeId || !nodeAddress) return standStill(job, attempt, work)
-    if (work.raw) await rememberEarlierTry(database.pool, message_id)
-    const news = ends.listen(message_id)
+    if (work.raw) await rememberEarlierTry(database.pool, work.id)
+    const news = ends.listen(work.id)
     try {
       return await send(job, attempt, work, { nodeId, sessionId, address: nodeAddress }, news)
     } finally {
@@ -200,8 +199,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   /** Also of a job whose workers were lost again and again: then its message is told as failed here, in the log only. */
   async function onDead(tx: Queryable, job: LaneJob): Promise<void> {
-    const { message_id } = sendJob.parse(job.payload)
-    const work = await readSendWork(tx, message_id)
+    const work = await readSendWork(tx, sendJob.parse(job.payload).message_id)
     if (!work) return
     const change: StatusChange = { to: 'failed', at: new Date(), error: sendError('outcome_unknown') }
     await appendEvents(tx, await writeFacts(tx, work.accountId, [{ waId: work.waId, change }]))

@@ -4,7 +4,7 @@ import { createTestDatabase } from '../../test/database.ts'
 import { createSession, type SessionFixture } from '../../test/session-fixture.ts'
 import { createFanOut } from '../events/fan-out.ts'
 import type { StoredEvent } from '../events/types.ts'
-import { claim, finish } from '../lanes/claims.ts'
+import { createClaims } from '../lanes/claims.ts'
 import { createLogger } from '../logger.ts'
 import { createAcceptor } from './accept-message.ts'
 import { deadLetterPage, listDeadLetters, redriveDeadLetter } from './dead-letters.ts'
@@ -16,6 +16,8 @@ import { sendError } from './send-errors.ts'
 import type { MessageError } from './status.ts'
 import { writeFacts } from './status-writer.ts'
 import { createEndWaiter } from './wait-for-end.ts'
+
+const { claim, finish } = createClaims()
 
 const database = await createTestDatabase()
 const wake = () => undefined

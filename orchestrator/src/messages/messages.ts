@@ -42,13 +42,17 @@ export function createMessages(options: MessagesOptions) {
   const worker = createSendWorker({
     ...{ ...options, ends: waiter, breaker: createCircuitBreaker(), paceMs: config.paceMs },
   })
-  const { wake } = worker
   const acceptor = createAcceptor({
-    ...{ database, wake, abandonedAfterMs: config.waitMs + SLACK_MS },
+    ...{ database, wake: worker.wake, claimBehind: worker.claimBehind },
+    abandonedAfterMs: config.waitMs + SLACK_MS,
     onShareFailed: (error, requests) =>
       logger.warn('requests that shared a transaction are accepted one by one', { error, requests }),
   })
-  const { cancel, retry } = createMessageChanges({ database, wake, publish: createPublish(options) })
+  const { cancel, retry } = createMessageChanges({
+    database,
+    wake: () => worker.wake(),
+    publish: createPublish(options),
+  })
   // A session that is connected again goes on with what waited for it.
   const unsubscribe = fanOut.subscribe((events) => {
     for (const event of events) {

@@ -1,9 +1,12 @@
-/** All that one try of a send needs to know, in one statement. */
+/** All that one try of a send needs to know: looked up as its job is handed out. */
 import { type SendCommandInput, textContent } from '@palomar/session-node/contract'
 import { prepared, type Queryable } from '../db/database.ts'
+import type { LookUp } from '../lanes/claims.ts'
+import type { LaneJob } from '../lanes/lane-job.ts'
 import type { SessionState } from '../sessions/state-table.ts'
 import { type MessageRow, messageColumns, messageTables } from './message-view.ts'
 import { sendError } from './send-errors.ts'
+import { sendJob } from './send-job.ts'
 
 export interface SendWork extends MessageRow {
   /** the protobuf that an earlier try made; null: of no try have bytes left, for they wait until it is stored */
@@ -18,8 +21,8 @@ export interface SendWork extends MessageRow {
   nodeAddress: string | null
 }
 
-const read = prepared<SendWork>(
-  'send_work',
+/** @param id of the message, as SQL */
+const workOf = (id: string) =>
   `select ${messageColumns}, m.raw, q.raw as "quotedRaw", q.author as "quotedAuthor",
      c.kind = 'person' and c.resolved_at is null as unresolved,
      s.id as "sessionId", s.state as "sessionState", n.id as "nodeId", n.address as "nodeAddress"
@@ -30,12 +33,20 @@ const read = prepared<SendWork>(
      left join lateral (select raw, author from message
        where account_id = m.account_id and wa_id = m.context->>'message_id'
        order by conversation_id = m.conversation_id desc limit 1) q on m.context is not null
-   where m.id = $1`,
-)
+   where m.id = ${id}`
+
+export const sendLookUp: LookUp = { name: 'send-work', query: workOf("(l.asked->>'message_id')::uuid") }
+
+const read = prepared<SendWork>('send_work', workOf('$1'))
 
 /** Undefined when the message, or its account, is gone. */
 export async function readSendWork(db: Queryable, messageId: string): Promise<SendWork | undefined> {
   return (await read(db, [messageId]))[0]
+}
+
+/** What came with the job, or what is read where nothing did. */
+export async function sendWorkOf(db: Queryable, job: LaneJob): Promise<SendWork | undefined> {
+  return (job.found as SendWork | undefined) ?? readSendWork(db, sendJob.parse(job.payload).message_id)
 }
 
 const doubt = prepared(

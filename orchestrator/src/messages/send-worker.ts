@@ -1,10 +1,11 @@
 /** The lanes of outgoing messages at work. */
-import type { Database } from '../db/database.ts'
+import type { Database, Queryable } from '../db/database.ts'
 import { resumeLane } from '../lanes/lane-control.ts'
 import { LaneWorker } from '../lanes/lane-worker.ts'
 import type { Logger } from '../logger.ts'
 import { createDispatcher, type DispatcherOptions } from './dispatcher.ts'
 import { laneOf, SEND_QUEUE } from './send-job.ts'
+import { sendLookUp } from './send-work.ts'
 
 export interface SendWorkerOptions extends DispatcherOptions {
   /** accounts that send at a time; default 16 */
@@ -14,8 +15,10 @@ export interface SendWorkerOptions extends DispatcherOptions {
 
 export interface SendWorker {
   start(): void
-  /** there is something to send */
-  wake(): void
+  /** There is something to send, where it is known for whom: call it after the commit that made it so. */
+  wake(accountIds?: readonly string[]): void
+  /** The same behind a commit that was just sent: see `LaneWorker`. */
+  claimBehind(connection: Queryable, accountIds: readonly string[]): Promise<unknown> | undefined
   /** The account's session is connected: what waited for it goes on. Never throws; a failure is logged. */
   resume(accountId: string): Promise<void>
   /** False when a send was still under way after the time; it is tried again under its id by whoever comes next. */
@@ -30,6 +33,7 @@ export function createSendWorker(options: SendWorkerOptions): SendWorker {
   const worker = new LaneWorker({
     pool: database.pool,
     queue: SEND_QUEUE,
+    lookUp: sendLookUp,
     ...createDispatcher(options),
     concurrency,
     leaseMs,
@@ -40,7 +44,8 @@ export function createSendWorker(options: SendWorkerOptions): SendWorker {
   })
   return {
     start: () => worker.start(),
-    wake: () => worker.wake(),
+    wake: (accountIds) => worker.wake(accountIds?.map(laneOf)),
+    claimBehind: (connection, accountIds) => worker.claimBehind(connection, accountIds.map(laneOf)),
     resume: (accountId) => resume(database, logger, accountId).then(() => worker.wake()),
     stop: (graceMs) => worker.stop(graceMs),
   }
