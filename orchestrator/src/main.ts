@@ -16,7 +16,7 @@ import { createIngest } from './events/ingest.ts'
 import { createRedisFanOut } from './events/redis-fan-out.ts'
 import { createApp } from './http/app.ts'
 import { apiKeyOf } from './http/auth.ts'
-import { createInternalApp } from './http/internal/app.ts'
+import { createInternalListener } from './http/internal/listener.ts'
 import { accountRoutes } from './http/routes/accounts.ts'
 import { conversationRoutes } from './http/routes/conversations.ts'
 import { messageRoutes } from './http/routes/messages.ts'
@@ -118,7 +118,7 @@ async function start(config: Config, logger: Logger, undo: Undo): Promise<void> 
     settings: { mark_online: config.markOnline, max_pending_bytes: MAX_PENDING_BYTES },
   })
 
-  const internal = createInternalApp({
+  const internal = createInternalListener({
     secrets,
     attach,
     async readKeys(sessionId, generation, type, ids) {

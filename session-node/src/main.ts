@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readEnvironment } from './environment/environment.ts'
 import { exitCodes, FatalError } from './errors.ts'
-import { createApp } from './http/app.ts'
+import { createListener } from './http/listener.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { OrchestratorClient } from './orchestrator/orchestrator-client.ts'
 import { createSession, type Session } from './session.ts'
@@ -32,8 +32,9 @@ const main = async (): Promise<void> => {
   const whenAttached = new Promise<Session>((resolve) => {
     announce = resolve
   })
-  const app = createApp({ sessionId, nodeId, token, session: () => session, attached: whenAttached, logger })
-  const server = createServer(app)
+  const server = createServer(
+    createListener({ sessionId, nodeId, token, session: () => session, whenAttached, logger }),
+  )
 
   const drain = async (signal: string) => {
     logger.info('draining', { signal })

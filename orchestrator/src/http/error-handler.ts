@@ -1,7 +1,9 @@
 /** The one place where a failure becomes an answer, and where unexpected ones are logged. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { errorTable, PalomarError } from '../errors.ts'
 import { type Logger, requestContext } from '../logger.ts'
+import { writeJson } from './json-body.ts'
 
 /** RFC 9457 */
 export function problemOf(error: PalomarError): Record<string, unknown> {
@@ -30,23 +32,22 @@ function asPalomarError(error: unknown): PalomarError {
   return new PalomarError('internal', undefined, { cause: error })
 }
 
-export function createErrorHandler(logger: Logger): ErrorRequestHandler {
-  return (error, req, res, _next) => {
+/** Answers with the problem document of a failure, whatever serves the request. */
+export function createRefuse(logger: Logger) {
+  return (error: unknown, req: IncomingMessage, res: ServerResponse, route?: string): void => {
     const known = asPalomarError(error)
     if (known.status >= 500 && known.code !== 'shutting_down') {
-      logger.error('request failed', {
-        method: req.method,
-        route: res.locals.route,
-        error: known.cause ?? known,
-      })
+      logger.error('request failed', { method: req.method, route, error: known.cause ?? known })
     }
     // A stream that has begun cannot become a problem document; cutting it is the only honest signal left.
     if (res.headersSent) return void res.destroy()
-    res
-      .status(known.status)
-      .type('application/problem+json')
-      .send(JSON.stringify(problemOf(known)))
+    writeJson(res, known.status, problemOf(known), 'application/problem+json')
   }
+}
+
+export function createErrorHandler(logger: Logger): ErrorRequestHandler {
+  const refuse = createRefuse(logger)
+  return (error, req, res, _next) => refuse(error, req, res, res.locals.route)
 }
 
 export const notFound: RequestHandler = (req) => {

@@ -1,12 +1,16 @@
 /** A server on its port, and its orderly end. */
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
-import type { Express } from 'express'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import { StartupError } from '../db/startup-error.ts'
 
 /** Listens, or throws a StartupError that names the variable to change. */
-export async function listen(app: Express, host: string, port: number, variable: string): Promise<Server> {
-  const server = createServer(app)
+export async function listen(
+  serve: RequestListener,
+  host: string,
+  port: number,
+  variable: string,
+): Promise<Server> {
+  const server = createServer(serve)
   server.keepAliveTimeout = 65_000
   server.listen(port, host)
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {

@@ -7,48 +7,41 @@ import {
   pairingCodeCommand,
   pairingCodeResult,
   qrResult,
-  sendCommand,
-  sendResult,
   sessionResult,
 } from '../../contract/index.ts'
 import { NodeError } from '../errors.ts'
-import type { Logger } from '../logger.ts'
 import type { Session } from '../session.ts'
 import { requireToken } from './authenticate.ts'
 import { errorHandler } from './error-handler.ts'
+import { MAX_BODY_BYTES } from './json-body.ts'
+import { attached, type SendOptions, send } from './send.ts'
 
-export interface AppOptions {
+export interface AppOptions extends SendOptions {
   sessionId: string
   nodeId: string
-  token: string
-  /** undefined until the node has attached */
-  session: () => Session | undefined
-  /** resolves when it has */
-  attached: Promise<Session>
-  logger: Logger
+  /** resolves when the node has attached */
+  whenAttached: Promise<Session>
 }
 
-/** a text of 64 Ki characters, its protobuf and a quoted one, in base64 */
-const BODY_LIMIT = '2mb'
 const PAIRING_MS = 15_000
 const qrQuery = z.object({ wait_ms: z.coerce.number().int().min(0).max(60_000).default(15_000) })
 
 /** The commands of the contract. */
-export const createApp = ({ sessionId, nodeId, token, session, attached, logger }: AppOptions): Express => {
+export const createApp = ({
+  sessionId,
+  nodeId,
+  token,
+  session,
+  whenAttached,
+  logger,
+}: AppOptions): Express => {
   const app = express()
   app.disable('x-powered-by').disable('etag')
   app.use(requireToken(token))
-  app.use(express.json({ limit: BODY_LIMIT }))
-
-  const current = (): Session => {
-    const known = session()
-    if (!known) throw new NodeError('not_connected', 'The node has not attached yet')
-    return known
-  }
+  app.use(express.json({ limit: MAX_BODY_BYTES }))
 
   app.post('/messages', async (request, response) => {
-    const command = sendCommand.parse(request.body)
-    response.json(sendResult.parse(await current().sender.send(command)))
+    response.json(await send(session, request.body))
   })
 
   app.get('/session', (_request, response) => {
@@ -56,7 +49,7 @@ export const createApp = ({ sessionId, nodeId, token, session, attached, logger 
   })
 
   app.delete('/session', async (_request, response) => {
-    const { connection, log } = current()
+    const { connection, log } = attached(session)
     await connection.logout()
     await log.drain()
     response.status(204).end()
@@ -65,13 +58,13 @@ export const createApp = ({ sessionId, nodeId, token, session, attached, logger 
   app.get('/session/qr', async (request, response) => {
     const { wait_ms } = qrQuery.parse(request.query)
     const until = Date.now() + wait_ms
-    const { connection } = await within(wait_ms, attached)
+    const { connection } = await within(wait_ms, whenAttached)
     response.json(qrResult.parse(await connection.qr(until - Date.now())))
   })
 
   app.post('/session/pairing-code', async (request, response) => {
     const { phone } = pairingCodeCommand.parse(request.body)
-    const { connection } = await within(PAIRING_MS, attached)
+    const { connection } = await within(PAIRING_MS, whenAttached)
     response.json(pairingCodeResult.parse(await connection.pairingCode(phone)))
   })
 

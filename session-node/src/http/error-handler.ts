@@ -1,17 +1,24 @@
+import type { ServerResponse } from 'node:http'
 import type { ErrorRequestHandler } from 'express'
 import { z } from 'zod'
 import { NodeError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { notJson, writeJson } from './json-body.ts'
 
 /** The one door by which failures leave: problem+json, logged once when they are ours. */
-export const errorHandler =
-  (logger: Logger): ErrorRequestHandler =>
-  (error, request, response, _next) => {
+export const createRefuse =
+  (logger: Logger) =>
+  (error: unknown, path: string, response: ServerResponse): void => {
     const failure = asNodeError(error)
-    if (failure.code === 'internal') logger.error('a request failed', { path: request.path, error })
+    if (failure.code === 'internal') logger.error('a request failed', { path, error })
     const problem = failure.toProblem()
-    response.status(problem.status).type('application/problem+json').send(JSON.stringify(problem))
+    writeJson(response, problem.status, problem, 'application/problem+json')
   }
+
+export const errorHandler = (logger: Logger): ErrorRequestHandler => {
+  const refuse = createRefuse(logger)
+  return (error, request, response, _next) => refuse(error, request.path, response)
+}
 
 const asNodeError = (error: unknown): NodeError => {
   if (error instanceof NodeError) return error
@@ -19,6 +26,6 @@ const asNodeError = (error: unknown): NodeError => {
   const { type } = error as { type?: unknown }
   if (type === 'entity.too.large') return new NodeError('too_large')
   // the body parser's other complaints
-  if (typeof type === 'string') return new NodeError('invalid_request', 'The body is not valid JSON')
+  if (typeof type === 'string') return notJson()
   return new NodeError('internal', 'The node failed', { cause: error })
 }

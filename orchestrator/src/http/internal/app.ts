@@ -6,21 +6,17 @@ import {
   type AttachRequest,
   type AttachResult,
   attachRequest,
-  type CommitRequest,
-  type CommitResult,
-  commitRequest,
   keysRequest,
   MAX_COMMIT_BYTES,
 } from '@palomar/session-node/contract'
-import express, { type Express, type RequestHandler } from 'express'
+import express, { type Express } from 'express'
 import { PalomarError } from '../../errors.ts'
-import type { Logger } from '../../logger.ts'
-import type { Secrets } from '../../secrets.ts'
 import { createErrorHandler, notFound } from '../error-handler.ts'
 import { parsePart } from '../route.ts'
+import { type CommitApi, takeCommit } from './commits.ts'
+import { createNodeAuth } from './node-auth.ts'
 
-export interface InternalApi {
-  secrets: Secrets
+export interface InternalApi extends CommitApi {
   attach(sessionId: string, request: AttachRequest): Promise<AttachResult>
   readKeys(
     sessionId: string,
@@ -28,28 +24,12 @@ export interface InternalApi {
     type: string,
     ids: string[],
   ): Promise<Record<string, string>>
-  commit(sessionId: string, request: CommitRequest): Promise<CommitResult>
-  /** a node sent what does not fit the contract: the session is marked, the node refused */
-  refuseCommit(sessionId: string, error: PalomarError): Promise<void>
   storedMessage(sessionId: string, waId: string): Promise<string | null>
-  logger: Logger
-}
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
-function createNodeAuth(secrets: Secrets): RequestHandler<{ id: string }> {
-  return (req, res, next) => {
-    const token = /^Bearer (\S+)$/.exec(req.get('authorization') ?? '')?.[1] ?? ''
-    const nodeId = uuid.test(req.params.id) ? secrets.verifyNodeToken(req.params.id, token) : null
-    if (!nodeId) throw new PalomarError('unauthorized', 'not the token of a node of this session')
-    res.locals.nodeId = nodeId
-    next()
-  }
 }
 
 export function createInternalApp(api: InternalApi): Express {
   const app = express()
-  app.disable('x-powered-by')
+  app.disable('x-powered-by').disable('etag')
   const session = '/internal/sessions/:id'
   const json = express.json({ limit: MAX_COMMIT_BYTES, strict: true })
   app.use(session, createNodeAuth(api.secrets))
@@ -70,23 +50,12 @@ export function createInternalApp(api: InternalApi): Express {
     res.json({ values: await api.readKeys(req.params.id, generation, type, ids) })
   })
 
-  // A body that cannot even be read is a commit refused, too: the session is marked, whatever was wrong.
-  const readCommit: RequestHandler<{ id: string }> = (req, res, next) =>
-    json(req, res, (failure?: unknown) => {
-      const parsed = async () => {
-        try {
-          if (failure) throw refusal(failure)
-          res.locals.commit = parsePart(commitRequest, req.body, '')
-        } catch (error) {
-          if (error instanceof PalomarError) await api.refuseCommit(req.params.id, error)
-          throw error
-        }
-      }
-      parsed().then(() => next(), next)
-    })
-
-  app.post(`${session}/commits`, readCommit, async (req, res) => {
-    res.json(await api.commit(req.params.id, res.locals.commit as CommitRequest))
+  app.post(`${session}/commits`, async (req, res) => {
+    const read = () =>
+      new Promise((resolve, reject) => {
+        json(req, res, (failure?: unknown) => (failure ? reject(refusal(failure)) : resolve(req.body)))
+      })
+    res.json(await takeCommit(api, req.params.id, read))
   })
 
   app.get(`${session}/messages/:wa_id`, async (req, res) => {
