@@ -22,7 +22,7 @@ export interface Advance {
 export interface LookUp {
   /** unique in the process */
   name: string
-  /** SQL that gives one row at most for `l.asked`, the job's payload; null where nothing needs to be found */
+  /** SQL, to which a `limit` is added, of what is found for `l.asked`, the job's payload; null: nothing needs to be */
   query: string
 }
 
@@ -43,14 +43,17 @@ interface ClaimedRow {
 const columns =
   'l.key, l.lease, l.id as job_id, l.kind, l.priority, l.payload, l.attempts, l.max_attempts, l.created_at, l.due_in_ms'
 
-/** @param asked the job that it is done for, as SQL; default: any */
+/**
+ * `limit` makes it a plan of its own: as a join of all claimed jobs it would be planned for a thousand of them.
+ * @param asked for which jobs, as SQL; default: all
+ */
 function statement(name: string, call: string, lookUp: LookUp | undefined, asked = 'true') {
   if (!lookUp) return prepared<ClaimedRow>(name, `select ${columns}, null as found from ${call} l`)
   return prepared<ClaimedRow>(
     `${name}-${lookUp.name}`,
     `select ${columns}, found.*
      from (select l.*, case when ${asked} then l.payload end as asked from ${call} l) l
-       left join lateral (select looked.*, true as found from (${lookUp.query}) looked) found on true`,
+       left join lateral (select looked.*, true as found from (${lookUp.query} limit 1) looked) found on true`,
   )
 }
 
