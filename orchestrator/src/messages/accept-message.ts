@@ -70,6 +70,8 @@ export interface AcceptorOptions {
   abandonedAfterMs?: number
   /** a transaction that requests shared has failed; each of them is tried alone then, and tells its caller the end */
   onShareFailed?: (error: unknown, requests: number) => void
+  /** told how many messages that are to be sent now were accepted, and of one alone how many milliseconds that took */
+  onAccepted?: (messages: number, ms?: number) => void
 }
 
 /** requests a transaction, at most */
@@ -86,6 +88,7 @@ export function createAcceptor({
   claimBehind,
   abandonedAfterMs = 180_000,
   onShareFailed,
+  onAccepted,
 }: AcceptorOptions): Acceptor {
   async function transaction<T>(
     wanted: readonly Wanted[],
@@ -120,7 +123,7 @@ export function createAcceptor({
   })
 
   /** @param answerOf what it throws rolls all back, the key as well */
-  function acceptAlone(
+  async function acceptAlone(
     tenantId: string,
     wanted: readonly Wanted[],
     idempotency: IdempotencyKey | undefined,
@@ -141,7 +144,9 @@ export function createAcceptor({
       if (idempotency && answer) statements.push(finishingKey(tenantId, idempotency.key, answer))
       return endWith(tx, statements, { results })
     }
-    return transaction(wanted, work)
+    const accepted = await transaction(wanted, work)
+    if ('results' in accepted) onAccepted?.(accepted.results.filter(isToBeSentNow).length)
+    return accepted
   }
 
   async function takeFor(
@@ -159,7 +164,12 @@ export function createAcceptor({
     // The id is chosen before the first try, so that a try whose commit was not answered cannot be stored twice.
     async accept(tenantId, input, { async, queue, idempotency, answer }, id = uuidv7()) {
       const wanted = { ...{ id, tenantId, input, async }, mustBeConnected: !async && !queue }
-      if (!idempotency) return { message: messageOf(await acceptTogether(wanted)) }
+      if (!idempotency) {
+        const began = performance.now()
+        const message = messageOf(await acceptTogether(wanted))
+        if (!message.send_at) onAccepted?.(1, performance.now() - began)
+        return { message }
+      }
       const accepted = await acceptAlone(tenantId, [wanted], idempotency, ([result]) => {
         const message = messageOf(result)
         return answer?.(message)
@@ -173,6 +183,9 @@ export function createAcceptor({
     },
   }
 }
+
+const isToBeSentNow = (result: Message | PalomarError) =>
+  !(result instanceof PalomarError) && result.send_at === null
 
 function messageOf(result: Message | PalomarError | undefined): Message {
   if (result instanceof PalomarError) throw result

@@ -25,6 +25,7 @@ import type { Metrics } from '../metrics.ts'
 import type { NodeClients } from '../nodes/node-clients.ts'
 import { NodeError } from '../nodes/node-error.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
+import type { GiveWay } from './give-way.ts'
 import { markSent } from './mark-sent.ts'
 import { keepRecipient } from './resolved-recipient.ts'
 import { sendError } from './send-errors.ts'
@@ -42,6 +43,7 @@ export interface DispatcherOptions {
   breaker: CircuitBreaker
   fanOut: FanOut
   ends: Pick<EndWaiter, 'listen'>
+  giveWay: Pick<GiveWay, 'enter'>
   logger: Logger
   metrics: Metrics
   /** least time between two messages of an account, in milliseconds */
@@ -63,7 +65,7 @@ const STANDSTILL_MS = 60_000
 const LOOK_AGAIN_MS = 1_000
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { database, clients, breaker, ends, logger, metrics, paceMs } = options
+  const { database, clients, breaker, ends, giveWay, logger, metrics, paceMs } = options
   const { ackTimeoutMs = 20_000, commitMs = 150 } = options
   const publish = createPublish(options)
 
@@ -89,10 +91,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     node: Parameters<NodeClients['of']>[0],
     news: Listening,
   ): Promise<LaneOutcome | Finished> {
+    const leave = await giveWay.enter()
     const end = metrics.sendDuration.startTimer()
     let answer: SendResult
     try {
-      answer = await clients.of(node).send(commandOf(work, ackTimeoutMs))
+      answer = await clients.of(node).send(commandOf(work, ackTimeoutMs)).finally(leave)
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
       const verdict = judge(error)

@@ -8,8 +8,6 @@ import { laneOf, SEND_QUEUE } from './send-job.ts'
 import { sendLookUp } from './send-work.ts'
 
 export interface SendWorkerOptions extends DispatcherOptions {
-  /** accounts that send at a time; default 16 */
-  concurrency?: number
   leaseMs?: number
 }
 
@@ -25,17 +23,19 @@ export interface SendWorker {
   stop(graceMs: number): Promise<boolean>
 }
 
+/** accounts that send at a time */
+export const ACCOUNTS_AT_A_TIME = 16
 /** so long an account's messages wait when their orchestrator was killed; a send that is under way then is joined */
 const LEASE_MS = 10_000
 
 export function createSendWorker(options: SendWorkerOptions): SendWorker {
-  const { database, logger, concurrency = 16, leaseMs = LEASE_MS } = options
+  const { database, logger, leaseMs = LEASE_MS } = options
   const worker = new LaneWorker({
     pool: database.pool,
     queue: SEND_QUEUE,
     lookUp: sendLookUp,
     ...createDispatcher(options),
-    concurrency,
+    concurrency: ACCOUNTS_AT_A_TIME,
     leaseMs,
     // A pace counts from the end of the one before.
     ahead: options.paceMs === 0,
