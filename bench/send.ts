@@ -43,7 +43,11 @@ await benchmark('send', defaults, async (bench) => {
     sustained_all: await sustained(bench, parties, accounts, bench.sizes.seconds),
     sustained_one: await sustained(bench, parties, 1, bench.sizes.soak),
     // Last, when the code on both sides is as warm as in a process that has been up for a while.
-    one_by_one: { ...(await sync(bench, parties, 1, 1)), raw_http: await rawHttp(bench, parties) },
+    one_by_one: {
+      ...(await sync(bench, parties, 1, 1)),
+      async: await acceptToAck(bench, parties),
+      raw_http: await rawHttp(bench, parties),
+    },
   }
 })
 
@@ -116,6 +120,24 @@ async function sync(bench: SendBench, parties: Parties, accounts: number, inFlig
     cpu_ms: cpu,
   }
   say(`${accounts} × ${inFlight} in flight: ${JSON.stringify(report)}`)
+  return report
+}
+
+/** One by one, asynchronously: the 202, and from then to the news of the server's ack on the WebSocket. */
+async function acceptToAck({ sizes, signal, say }: SendBench, parties: Parties) {
+  const [account] = parties.accounts
+  if (!account) throw new Error('no account')
+  const accepted: number[] = []
+  const { times } = await closedLoop({ inFlight: 1, count: sizes.messages, signal }, async (n) => {
+    const acked = parties.acks.reaches(parties.acks.count + 1)
+    const began = performance.now()
+    await post(parties, account, `async ${n}`, 'async')
+    accepted.push(performance.now() - began)
+    await acked
+  })
+  const toAck = times.map((ms, n) => ms - (accepted[n] ?? 0))
+  const report = { accept: summarize(accepted), accept_to_ack: summarize(toAck) }
+  say(`one by one, async: ${JSON.stringify(report)}`)
   return report
 }
 
