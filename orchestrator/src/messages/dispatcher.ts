@@ -1,13 +1,13 @@
 /**
  * Sends what waits in an account's lane, one after the other.
  *
- *   job ──▶ read ──▶ ended already: done
- *             ├────▶ not connected: the lane stands still until the session is active; no try is counted
- *             └────▶ node ──▶ acknowledged: sent
- *                      ├────▶ refused for good: failed
- *                      └────▶ anything else, also an unknown end: again after a while, under the same id
+ *   job ──┬──▶ ended already: done
+ *         ├──▶ not connected: the lane stands still until the session is active; no try is counted
+ *         └──▶ node ──▶ acknowledged: sent
+ *                  ├──▶ refused for good: failed
+ *                  └──▶ anything else, also an unknown end: again after a while, under the same id
  *
- * What became of a message is written in the transaction that ends its job; without a pace, the next one is read and
+ * A job comes with its message (`job.found`). What became of it is written in the transaction that ends its job; without a pace, the next one is
  * sent meanwhile. The node reports acks in its commits as well; whoever comes second changes nothing. When another
  * message goes out right behind, that one's commit brings the ack along, and only the job is left to end.
  */
