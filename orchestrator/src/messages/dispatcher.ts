@@ -7,9 +7,10 @@
  *                  ├──▶ refused for good: failed
  *                  └──▶ anything else, also an unknown end: again after a while, under the same id
  *
- * A job comes with its message (`job.found`). What became of it is written in the transaction that ends its job; without a pace, the next one is
- * sent meanwhile. The node reports acks in its commits as well; whoever comes second changes nothing. When another
- * message goes out right behind, that one's commit brings the ack along, and only the job is left to end.
+ * A job comes with its message (`job.found`). What became of it is written in the transaction that ends its job; without
+ * a pace, the next one is sent meanwhile. The node reports acks in its commits as well; whoever comes second changes
+ * nothing. When another message goes out right behind, that one's commit brings the ack along, and only the job is left
+ * to end.
  */
 import type { SendResult } from '@palomar/session-node/contract'
 import type { PoolClient } from 'pg'
