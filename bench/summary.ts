@@ -17,6 +17,9 @@ export function percentile(values: readonly number[], p: number): number {
 
 export const median = (values: readonly number[]): number => percentile(values, 50)
 
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length
+
 /** Rounded to a tenth. */
 export function summarize(values: readonly number[]): Summary {
   return {
