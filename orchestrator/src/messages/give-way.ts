@@ -25,13 +25,15 @@ export interface GiveWayOptions {
 }
 
 /** how often coming and going are compared */
-const WINDOW_MS = 100
+const WINDOW_MS = 50
 /** of what was counted, how much still counts in the next window: a few windows are remembered */
-const KEPT = 0.75
+const KEPT = 0.85
 /** of what went out, by how much more must have come in */
-const MARGIN = 1.25
+const MARGIN = 1.2
 /** what is within the margin whatever went out: a few that came at once */
 const FEW = 5
+/** where it begins when it falls behind: what waits by then is felt for long */
+const FIRST_ROOM = 2
 const LESS = 0.7
 /** an accept that was slow speaks for those around it, too */
 const LESS_AGAIN_MS = 20
@@ -49,9 +51,12 @@ export function createGiveWay(options: GiveWayOptions): GiveWay {
   function compare(): void {
     const at = now()
     if (at < count.until) return
-    behind = count.came > count.went * MARGIN + FEW
-    // Not all at once, or accepting would feel it.
+    const wasBehind = behind
+    // Once behind, until it catches up.
+    behind = wasBehind ? count.came > count.went : count.came > count.went * MARGIN + FEW
+    // Back not all at once, or accepting would feel it.
     if (!behind) room = Math.min(most, room + 1)
+    else if (!wasBehind) room = Math.min(room, FIRST_ROOM)
     Object.assign(count, { came: count.came * KEPT, went: count.went * KEPT, until: at + WINDOW_MS })
     admit()
   }
