@@ -32,8 +32,6 @@ const KEPT = 0.85
 const MARGIN = 1.2
 /** what is within the margin whatever went out: a few that came at once */
 const FEW = 5
-/** where it begins when it falls behind: what waits by then is felt for long */
-const FIRST_ROOM = 2
 const LESS = 0.7
 /** an accept that was slow speaks for those around it, too */
 const LESS_AGAIN_MS = 20
@@ -54,9 +52,9 @@ export function createGiveWay(options: GiveWayOptions): GiveWay {
     const wasBehind = behind
     // Once behind, until it catches up.
     behind = wasBehind ? count.came > count.went : count.came > count.went * MARGIN + FEW
-    // Back not all at once, or accepting would feel it.
+    // At once, since those who wait by then are felt for long; and back one by one, or accepting would feel it.
     if (!behind) room = Math.min(most, room + 1)
-    else if (!wasBehind) room = Math.min(room, FIRST_ROOM)
+    else if (!wasBehind) room = 1
     Object.assign(count, { came: count.came * KEPT, went: count.went * KEPT, until: at + WINDOW_MS })
     admit()
   }
