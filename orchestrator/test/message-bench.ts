@@ -14,8 +14,8 @@ import { createIngest } from '../src/events/ingest.ts'
 import { createLogger } from '../src/logger.ts'
 import { createAcceptor } from '../src/messages/accept-message.ts'
 import { createCircuitBreaker } from '../src/messages/circuit-breaker.ts'
-import { createGiveWay } from '../src/messages/give-way.ts'
 import { messageInput } from '../src/messages/message-input.ts'
+import { createSendPlaces } from '../src/messages/send-places.ts'
 import { createSendWorker } from '../src/messages/send-worker.ts'
 import { createEndWaiter } from '../src/messages/wait-for-end.ts'
 import { createMetrics } from '../src/metrics.ts'
@@ -151,7 +151,7 @@ async function dispatching(accounts: number, each: number): Promise<number> {
     ...{ database, breaker: createCircuitBreaker(), fanOut, logger, metrics, paceMs: 0 },
     // No commits come from this node: each end is written by itself.
     ...{ ends: createEndWaiter({ db: database.pool, fanOut }), commitMs: 0 },
-    giveWay: createGiveWay({ most: 16 }),
+    places: createSendPlaces(),
     clients: { of: () => ({ send }) as never },
   })
   let sent = 0

@@ -6,10 +6,10 @@ import type { StoredEvent } from '../src/events/types.ts'
 import { createLogger } from '../src/logger.ts'
 import { type AcceptOptions, createAcceptor } from '../src/messages/accept-message.ts'
 import { createCircuitBreaker } from '../src/messages/circuit-breaker.ts'
-import { createGiveWay } from '../src/messages/give-way.ts'
 import { type MessageInput, messageInput } from '../src/messages/message-input.ts'
 import { readMessage } from '../src/messages/message-queries.ts'
 import type { Message } from '../src/messages/message-schemas.ts'
+import { createSendPlaces } from '../src/messages/send-places.ts'
 import { createSendWorker } from '../src/messages/send-worker.ts'
 import { createEndWaiter } from '../src/messages/wait-for-end.ts'
 import { createMetrics } from '../src/metrics.ts'
@@ -41,7 +41,7 @@ export async function setSendingStage(options: { commitMs?: number } = {}) {
   const worker = createSendWorker({
     ...{ database, clients, fanOut, ends, logger, metrics, paceMs: 0, ackTimeoutMs: 300, ...options },
     breaker: createCircuitBreaker({ failures: 3, firstMs: 600_000 }),
-    giveWay: createGiveWay({ most: 16 }),
+    places: createSendPlaces(),
   })
   const acceptor = createAcceptor({ database, wake: worker.wake, claimBehind: worker.claimBehind })
   const ingest = createIngest({

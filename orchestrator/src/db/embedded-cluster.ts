@@ -5,6 +5,12 @@ import path from 'node:path'
 import { type PostgresBinaries, runToEnd } from './embedded-binaries.ts'
 import { oneLine, StartupError } from './startup-error.ts'
 
+/**
+ * A new segment of the write-ahead log is filled with zeros while every commit waits: 50 ms for the usual 16 MB, one
+ * segment after the other until the first checkpoint leaves old ones to be used again.
+ */
+const WAL = ['--wal-segsize=1', '--set=min_wal_size=80MB']
+
 const PASSWORD_FILE = 'palomar.password'
 
 /**
@@ -21,7 +27,7 @@ export async function makeCluster(binaries: PostgresBinaries, dataDir: string): 
       const passwordFile = path.join(aside, PASSWORD_FILE)
       await writeFile(passwordFile, randomBytes(24).toString('base64url'), { mode: 0o600 })
       const cluster = path.join(aside, 'cluster')
-      const args = ['-D', cluster, '-U', 'postgres', '-E', 'UTF8', '--auth=scram-sha-256']
+      const args = ['-D', cluster, '-U', 'postgres', '-E', 'UTF8', '--auth=scram-sha-256', ...WAL]
       const locale = ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
       await runToEnd([...binaries.prefix, binaries.initdb, ...args, `--pwfile=${passwordFile}`, ...locale])
       await rename(passwordFile, path.join(cluster, PASSWORD_FILE))

@@ -70,14 +70,12 @@ export interface AcceptorOptions {
   abandonedAfterMs?: number
   /** a transaction that requests shared has failed; each of them is tried alone then, and tells its caller the end */
   onShareFailed?: (error: unknown, requests: number) => void
-  /** told how many messages that are to be sent now were accepted, and of one alone how many milliseconds that took */
-  onAccepted?: (messages: number, ms?: number) => void
 }
 
 /** requests a transaction, at most */
 const MOST = 100
-/** such transactions at a time: with one, an account's messages leave in the order in which their requests came */
-const AT_ONCE = 1
+/** such transactions at a time: what comes while one is under way need not wait for it */
+const AT_ONCE = 2
 
 /** whoever holds a lock for longer holds up those who want it, not all who came with them: they are tried alone then */
 const LOCK_TIMEOUT_MS = 500
@@ -88,7 +86,6 @@ export function createAcceptor({
   claimBehind,
   abandonedAfterMs = 180_000,
   onShareFailed,
-  onAccepted,
 }: AcceptorOptions): Acceptor {
   async function transaction<T>(
     wanted: readonly Wanted[],
@@ -116,6 +113,8 @@ export function createAcceptor({
     }
 
   const acceptTogether = createGather<Wanted, Message | PalomarError>({
+    // So an account's messages leave in the order in which their requests came.
+    keyOf: ({ tenantId, input }) => `${tenantId} ${input instanceof PalomarError ? '' : input.account_id}`,
     ...{ most: MOST, atOnce: AT_ONCE },
     run: (wanted) => transaction(wanted, take(wanted), { lockTimeoutMs: LOCK_TIMEOUT_MS }),
     onFailed: onShareFailed,
@@ -144,9 +143,7 @@ export function createAcceptor({
       if (idempotency && answer) statements.push(finishingKey(tenantId, idempotency.key, answer))
       return endWith(tx, statements, { results })
     }
-    const accepted = await transaction(wanted, work)
-    if ('results' in accepted) onAccepted?.(accepted.results.filter(isToBeSentNow).length)
-    return accepted
+    return transaction(wanted, work)
   }
 
   async function takeFor(
@@ -164,12 +161,7 @@ export function createAcceptor({
     // The id is chosen before the first try, so that a try whose commit was not answered cannot be stored twice.
     async accept(tenantId, input, { async, queue, idempotency, answer }, id = uuidv7()) {
       const wanted = { ...{ id, tenantId, input, async }, mustBeConnected: !async && !queue }
-      if (!idempotency) {
-        const began = performance.now()
-        const message = messageOf(await acceptTogether(wanted))
-        if (!message.send_at) onAccepted?.(1, performance.now() - began)
-        return { message }
-      }
+      if (!idempotency) return { message: messageOf(await acceptTogether(wanted)) }
       const accepted = await acceptAlone(tenantId, [wanted], idempotency, ([result]) => {
         const message = messageOf(result)
         return answer?.(message)
@@ -183,9 +175,6 @@ export function createAcceptor({
     },
   }
 }
-
-const isToBeSentNow = (result: Message | PalomarError) =>
-  !(result instanceof PalomarError) && result.send_at === null
 
 function messageOf(result: Message | PalomarError | undefined): Message {
   if (result instanceof PalomarError) throw result

@@ -149,3 +149,21 @@ test('waiting ends with the state it is in when the time is up', async () => {
     code: 'message_not_found',
   })
 })
+
+test('accounts whose nodes hang hold up no other', async () => {
+  let release: () => void = () => undefined
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const hanging = await Promise.all(Array.from({ length: 20 }, () => account()))
+  for (const { node } of hanging) node.answer = () => held.then(acknowledged)
+  const theirs = await Promise.all(hanging.map((each) => accept(each)))
+  const one = await account()
+  expect((await end(one, await accept(one))).status).toBe('sent')
+  // Nobody's try had to end before.
+  const jobs = await Promise.all(hanging.map(jobsOf))
+  expect(jobs.flat().map(({ attempts }) => attempts)).toEqual(hanging.map(() => 0))
+  release()
+  const ends = await Promise.all(hanging.map((each, n) => end(each, theirs[n] as (typeof theirs)[number])))
+  expect(ends.map(({ status }) => status)).toEqual(hanging.map(() => 'sent'))
+})

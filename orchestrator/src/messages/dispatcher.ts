@@ -26,11 +26,11 @@ import type { Metrics } from '../metrics.ts'
 import type { NodeClients } from '../nodes/node-clients.ts'
 import { NodeError } from '../nodes/node-error.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
-import type { GiveWay } from './give-way.ts'
 import { markSent } from './mark-sent.ts'
 import { keepRecipient } from './resolved-recipient.ts'
 import { sendError } from './send-errors.ts'
 import { sendJob } from './send-job.ts'
+import type { SendPlaces } from './send-places.ts'
 import { judge, type Verdict } from './send-verdict.ts'
 import { commandOf, readSendWork, rememberEarlierTry, type SendWork, sendWorkOf } from './send-work.ts'
 import type { StatusChange } from './status.ts'
@@ -44,7 +44,7 @@ export interface DispatcherOptions {
   breaker: CircuitBreaker
   fanOut: FanOut
   ends: Pick<EndWaiter, 'listen'>
-  giveWay: Pick<GiveWay, 'enter'>
+  places: SendPlaces
   logger: Logger
   metrics: Metrics
   /** least time between two messages of an account, in milliseconds */
@@ -66,7 +66,7 @@ const STANDSTILL_MS = 60_000
 const LOOK_AGAIN_MS = 1_000
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { database, clients, breaker, ends, giveWay, logger, metrics, paceMs } = options
+  const { database, clients, breaker, ends, places, logger, metrics, paceMs } = options
   const { ackTimeoutMs = 20_000, commitMs = 150 } = options
   const publish = createPublish(options)
 
@@ -92,7 +92,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     node: Parameters<NodeClients['of']>[0],
     news: Listening,
   ): Promise<LaneOutcome | Finished> {
-    const leave = await giveWay.enter()
+    const leave = await places.enter()
     const end = metrics.sendDuration.startTimer()
     let answer: SendResult
     try {

@@ -9,9 +9,11 @@ export interface GatherOptions<In, Out> {
   runAlone: (item: In) => Promise<Out>
   /** told of a run that failed, with the number of its items */
   onFailed?: ((error: unknown, items: number) => void) | undefined
+  /** items of one key are never in two runs at a time: they keep the order in which they came */
+  keyOf: (item: In) => string
   /** items a run, at most */
   most: number
-  /** runs at a time, at most; those alone are not counted, and so hold up nobody */
+  /** runs at a time, at most; items tried by themselves are not counted, and so hold up nobody */
   atOnce: number
 }
 
@@ -21,9 +23,11 @@ interface Waiting<In, Out> {
 }
 
 /** The returned function gives the item's own result, or throws its own failure. */
-export function createGather<In, Out>({ run, runAlone, onFailed, most, atOnce }: GatherOptions<In, Out>) {
-  const waiting: Waiting<In, Out>[] = []
+export function createGather<In, Out>(options: GatherOptions<In, Out>) {
+  const { run, runAlone, onFailed, keyOf, most, atOnce } = options
+  let waiting: Waiting<In, Out>[] = []
   let running = 0
+  const keysAtWork = new Set<string>()
   let looking = false
 
   async function take(batch: Waiting<In, Out>[]): Promise<void> {
@@ -35,15 +39,31 @@ export function createGather<In, Out>({ run, runAlone, onFailed, most, atOnce }:
       for (const { item, resolve } of batch) resolve(runAlone(item))
     }
     running--
+    for (const { item } of batch) keysAtWork.delete(keyOf(item))
     look()
   }
 
   function look(): void {
     looking = false
-    while (running < atOnce && waiting.length > 0) {
+    while (running < atOnce) {
+      const batch = nextBatch()
+      if (batch.length === 0) return
       running++
-      void take(waiting.splice(0, most))
+      for (const { item } of batch) keysAtWork.add(keyOf(item))
+      void take(batch)
     }
+  }
+
+  /** Takes what may go now from those that wait. */
+  function nextBatch(): Waiting<In, Out>[] {
+    const batch: Waiting<In, Out>[] = []
+    const rest: Waiting<In, Out>[] = []
+    for (const one of waiting) {
+      const goes = batch.length < most && !keysAtWork.has(keyOf(one.item))
+      ;(goes ? batch : rest).push(one)
+    }
+    waiting = rest
+    return batch
   }
 
   return (item: In): Promise<Out> =>

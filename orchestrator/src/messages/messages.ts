@@ -11,13 +11,13 @@ import { createAcceptor } from './accept-message.ts'
 import { createCircuitBreaker } from './circuit-breaker.ts'
 import { listConversations, readConversation } from './conversation-queries.ts'
 import { listDeadLetters, redriveDeadLetter } from './dead-letters.ts'
-import { createGiveWay } from './give-way.ts'
 import { type Answer, finishKey, type IdempotencyKey, purgeKeys } from './idempotency.ts'
 import { createMessageChanges } from './message-changes.ts'
 import { listMessages, readMessage } from './message-queries.ts'
 import { createSendAndWait } from './send-and-wait.ts'
 import { laneOf } from './send-job.ts'
-import { ACCOUNTS_AT_A_TIME, createSendWorker } from './send-worker.ts'
+import { createSendPlaces } from './send-places.ts'
+import { createSendWorker } from './send-worker.ts'
 import { readStoredMessage } from './stored-message.ts'
 import { createEndWaiter } from './wait-for-end.ts'
 
@@ -40,14 +40,13 @@ const KEPT_JOBS_MS = 24 * 3_600_000
 export function createMessages(options: MessagesOptions) {
   const { database, fanOut, config, logger } = options
   const waiter = createEndWaiter({ db: database.pool, fanOut })
-  const giveWay = createGiveWay({ most: ACCOUNTS_AT_A_TIME })
   const worker = createSendWorker({
-    ...{ ...options, ends: waiter, giveWay, breaker: createCircuitBreaker(), paceMs: config.paceMs },
+    ...{ ...options, ends: waiter, breaker: createCircuitBreaker(), paceMs: config.paceMs },
+    places: createSendPlaces(),
   })
   const acceptor = createAcceptor({
     ...{ database, wake: worker.wake, claimBehind: worker.claimBehind },
     abandonedAfterMs: config.waitMs + SLACK_MS,
-    onAccepted: giveWay.accepted,
     onShareFailed: (error, requests) =>
       logger.warn('requests that shared a transaction are accepted one by one', { error, requests }),
   })

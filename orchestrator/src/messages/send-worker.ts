@@ -23,8 +23,8 @@ export interface SendWorker {
   stop(graceMs: number): Promise<boolean>
 }
 
-/** accounts that send at a time */
-export const ACCOUNTS_AT_A_TIME = 16
+/** accounts with a send under way at a time: those that wait for the network are no burden, see `SendPlaces` */
+const ACCOUNTS_AT_A_TIME = 256
 /** so long an account's messages wait when their orchestrator was killed; a send that is under way then is joined */
 const LEASE_MS = 10_000
 
