@@ -69,6 +69,9 @@ export interface JournalWriter extends Journal {
   mark(id: string, mark: Mark, error?: string): void
 }
 
+/** ms since the epoch, finer than whole ones */
+const now = () => performance.timeOrigin + performance.now()
+
 const PATIENCE_MS = 10_000
 /** as many messages are remembered, of each direction */
 const REMEMBERED = 100_000
@@ -131,7 +134,7 @@ export function createJournal(): JournalWriter {
     arrived(author, message) {
       failures.delete(message.id)
       if (this.repeated(author, message.id)) return undefined
-      latest = { ...message, at: Date.now(), times: 1, order: ++order }
+      latest = { ...message, at: now(), times: 1, order: ++order }
       addBounded(received, `${author} ${message.id}`, latest, REMEMBERED)
       changed()
       return latest
@@ -149,7 +152,7 @@ export function createJournal(): JournalWriter {
       changed()
     },
     left(id, to) {
-      addBounded(sent, id, { id, to, at: Date.now(), resends: 0 }, REMEMBERED)
+      addBounded(sent, id, { id, to, at: now(), resends: 0 }, REMEMBERED)
     },
     resent(id) {
       const entry = sent.get(id)
@@ -159,7 +162,7 @@ export function createJournal(): JournalWriter {
     mark(id, mark, error) {
       const entry = sent.get(id)
       if (!entry) return
-      entry[mark] ??= Date.now()
+      entry[mark] ??= now()
       if (error) entry.error = error
       changed()
     },
