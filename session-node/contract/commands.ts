@@ -24,6 +24,8 @@ export const sendCommand = z.object({
     .optional(),
   /** proto.Message of an earlier try, sent again as it is, so that a retry is the same message */
   raw: base64.optional(),
+  /** one of several in a row: what became of it may wait for the next one's commit */
+  company: z.boolean().default(false),
   ack_timeout_ms: z.number().int().min(100).max(120_000).default(20_000),
 })
 export type SendCommand = z.infer<typeof sendCommand>

@@ -47,6 +47,9 @@ export async function runLane(run: LaneRun, first: Claim): Promise<void> {
       get followed() {
         return running.after !== undefined
       },
+      get company() {
+        return before !== undefined || running.after !== undefined
+      },
     }
     const ended = runTry(options, { lease, job }, held, signal, turn, next).then((advance) => {
       const { after } = running

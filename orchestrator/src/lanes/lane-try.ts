@@ -17,6 +17,8 @@ export interface LaneTry {
   signal: AbortSignal
   /** whether the job after it is in hand, too, and will be done as soon as this one is */
   readonly followed: boolean
+  /** whether it is one of several: the job before it was in hand together with it, or the one after it is */
+  readonly company: boolean
   /**
    * Resolves when it is this job's turn: those before it in the lane have been done. Until then only read.
    * Rejects, and must be let pass, when the job is not to be done now. Only with `ahead` is there anything to wait for.
@@ -61,6 +63,7 @@ export interface Hold {
 /** The job after this one, as far as it is in hand. */
 export interface Following {
   readonly followed: boolean
+  readonly company: boolean
   hold: () => Hold
   /** This one is to be tried again: resolves when what was begun behind it is at rest. */
   recall: () => Promise<void>
@@ -90,6 +93,9 @@ export async function runTry(
     signal,
     get followed() {
       return next.followed
+    },
+    get company() {
+      return next.company
     },
     mayDo: turn.mayDo,
     done: turn.done,

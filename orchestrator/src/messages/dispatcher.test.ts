@@ -53,6 +53,16 @@ test('one account’s messages leave in order, one at a time; of those that wait
   ])
 })
 
+test('the node is told whether a message goes out alone or among others', async () => {
+  const [alone, several] = [await account(), await account()]
+  await end(alone, await accept(alone))
+  const [first, second] = await acceptAll(several, 'first', 'second')
+  if (!first || !second) throw new Error('no messages')
+  await Promise.all([first, second].map((each) => end(several, each)))
+  const told = [alone, several].map(({ node }) => node.commands.map(({ company }) => company))
+  expect(told).toEqual([[false], [true, true]])
+})
+
 test('not connected: the lane stands still without counting a try, and goes on when the session is active', async () => {
   const one = await account('reconnecting')
   const message = await accept(one)

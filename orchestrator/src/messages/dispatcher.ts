@@ -96,7 +96,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const end = metrics.sendDuration.startTimer()
     let answer: SendResult
     try {
-      answer = await clients.of(node).send(commandOf(work, ackTimeoutMs)).finally(leave)
+      answer = await clients
+        .of(node)
+        .send(commandOf(work, ackTimeoutMs, attempt.company))
+        .finally(leave)
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
       const verdict = judge(error)

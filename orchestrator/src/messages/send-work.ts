@@ -63,7 +63,7 @@ export async function rememberEarlierTry(db: Queryable, messageId: string): Prom
   await doubt(db, [messageId, JSON.stringify(sendError('outcome_unknown'))])
 }
 
-export function commandOf(work: SendWork, ackTimeoutMs: number): SendCommandInput {
+export function commandOf(work: SendWork, ackTimeoutMs: number, company: boolean): SendCommandInput {
   return {
     id: work.waId,
     to: { jid: work.chatJid, pn: work.chatPn ?? undefined, lid: work.chatLid ?? undefined },
@@ -79,5 +79,6 @@ export function commandOf(work: SendWork, ackTimeoutMs: number): SendCommandInpu
       : undefined,
     raw: work.raw?.toString('base64'),
     ack_timeout_ms: ackTimeoutMs,
+    company,
   }
 }

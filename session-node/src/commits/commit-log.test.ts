@@ -167,6 +167,24 @@ describe('CommitLog', () => {
     expect(posts).toHaveLength(1)
   })
 
+  it('in a hurry sends soon what waits and what comes meanwhile, once; later ones wait again', async () => {
+    const { log, posts, post } = handled()
+    log.hurry()
+    log.append({ events: [event(1)] }, lazy)
+    log.hurry()
+    log.append({ events: [event(2)] }, lazy)
+    await vi.advanceTimersByTimeAsync(3)
+    const first = await post(0)
+    expect(digits(first.commit)).toEqual([1, 2])
+    first.answer()
+    await turn()
+    log.append({ events: [event(3)] }, lazy)
+    await vi.advanceTimersByTimeAsync(249)
+    expect(posts).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(digits((await post(1)).commit)).toEqual([3])
+  })
+
   it('lets wait what may when the commit in flight is answered', async () => {
     const { log, posts, post } = handled()
     log.append({ events: [event(1)] })

@@ -23,6 +23,9 @@ export interface AppendOptions {
   seals?: boolean
 }
 
+/** a message's first receipts come with its ack, or right behind */
+const HURRY_MS = 3
+
 /**
  * The one way to the orchestrator's database: an ordered log, written in groups. One commit is in flight; what is
  * appended meanwhile gathers into the next, so that a burst costs few transactions. A commit is sent again, byte by
@@ -95,6 +98,11 @@ export class CommitLog {
     if (this.#queue.length > 0) this.#flushWithin(0)
     this.#wake?.()
     return this.durable(this.#position)
+  }
+
+  /** no company is to be expected for a while: what may wait goes soon, and so does what comes in the meantime */
+  hurry(): void {
+    if (this.#queue.length > 0) this.#flushWithin(HURRY_MS)
   }
 
   stats() {

@@ -15,7 +15,7 @@ export interface Line {
 
 export interface SenderOptions {
   line: () => Line | undefined
-  log: Pick<CommitLog, 'append' | 'drain' | 'overloaded'>
+  log: Pick<CommitLog, 'append' | 'drain' | 'hurry' | 'overloaded'>
   acknowledgements: Acknowledgements
   recipients: Recipients
   /** a send was not acknowledged in time on a line that seems open */
@@ -72,6 +72,8 @@ export class Sender {
         throw new NodeError('ack_timeout')
       }
       this.#options.onAcknowledged()
+      // Or the next message's ratchet, which that one waits for, shares its commit with what became of this one.
+      if (!command.company) log.hurry()
       return this.#conclude(command, first.recipient, first.ack)
     } catch (error) {
       work.catch(() => undefined)
