@@ -11,7 +11,8 @@ const TURNS = 10
 
 /**
  * `sync`: from the request to its 201, after the server's ack. `async`: to the 202; from then until WhatsApp's server
- * has acknowledged it, taken from when it reaches the contact, which is a little later; and from then to the news of it on the WebSocket. Milliseconds; ratios are of the middle to raw's.
+ * has acknowledged it, taken from when it reaches the contact, which is a little later; and from then to the news of it
+ * on the WebSocket. Milliseconds; ratios are of the middle to raw's.
  */
 export async function oneByOne({ stack, sizes, signal, say, onEnd }: SendBench, parties: Parties) {
   const [account] = parties.accounts

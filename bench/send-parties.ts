@@ -51,7 +51,7 @@ export async function prepare({ stack, sizes, say, onEnd }: SendBench): Promise<
   return parties
 }
 
-export type Mode = 'sync' | 'async' | 'later'
+type Mode = 'sync' | 'async' | 'later'
 
 /** Throws when it is answered otherwise than it should be. */
 export async function post(parties: Parties, account: PairedAccount, body: string, mode: Mode) {
